@@ -1,0 +1,38 @@
+# Assumes make, git and a Python >= 3.11 with venv; PYTHON=... chooses it. Everything else lives in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test check lab readme clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+$(READY): settings.ini setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(f"nvae needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}: choose another by make PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing nvae and what it needs into .venv"
+	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]' \
+	  || $(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+quickstart: $(READY) ## train a small NVAE on drawn faces and leave samples (about 5 minutes on two cores)
+	@$(BIN)/nvae train quickstart
+	@echo "runs/quickstart/train.ipynb shows the run: curves, reconstructions, samples.  More samples: $(BIN)/nvae sample runs/quickstart/quickstart.model 0.7"
+
+check: $(READY) ## README fresh, modules as their notebooks export them, notebooks clean, lint
+	@$(BIN)/python tests/check.py
+
+test: check ## check, every notebook, then tests/
+	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests
+
+lab: $(READY) ## open the book in JupyterLab
+	@$(BIN)/jupyter lab --ip=127.0.0.1 nbs/index.ipynb
+
+readme: $(READY) ## write README.md from nbs/index.ipynb
+	@$(BIN)/python docs/readme.py
+
+clean: ## remove what was built; .venv, runs/ and data sets stay
+	@rm -rf build dist *.egg-info _docs _proc _site test-output .pytest_cache .ruff_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
