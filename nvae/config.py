@@ -114,6 +114,11 @@ class ModelConfig(Frozen):
         return int(channels * Fraction(str(self.channel_mult)) ** level)
 
     @property
+    def is_plain(self)->bool:
+        "One scale with one group: a plain VAE, without towers"
+        return self.n_scales == self.n_groups == 1
+
+    @property
     def is_discrete(self)->bool:
         "The likelihood is a probability (nats, bits per dimension), not a density"
         return self.likelihood in ('bernoulli', 'logistic_mixture', 'logistic_mixture_per_channel')
