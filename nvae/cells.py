@@ -57,7 +57,7 @@ class TopDownCell(Cell):
     def enlarged(self, x): return F.interpolate(x, scale_factor=2, mode='nearest') if self.up else x
 
     def body(self, x):
-        if not (self.training or torch.is_grad_enabled()): return self.frozen_body(x)
+        if not (self.norm1.training or torch.is_grad_enabled()): return self.frozen_body(x)
         x = self.enlarged(self.norm2(self.expand(self.norm1(x))))
         return self.norm4(self.contract(self.norm3(self.depthwise(x))))
 

@@ -47,11 +47,11 @@ class BatchNorm(nn.BatchNorm2d):
     def forward(self, x):
         if not self.training or self.repeats == 1: return super().forward(x)
         n = x.numel() // x.shape[1]; k = self.repeats * (n - 1) / (self.repeats * n - 1)
+        self.num_batches_tracked += 1
+        share = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum  # None: the plain average of all batches
         variance = self.running_var.clone()
-        out = F.batch_norm(x, self.running_mean, variance, self.weight, self.bias, True, self.momentum, self.eps)
-        with torch.no_grad():
-            self.running_var.mul_((1 - k) * (1 - self.momentum)).add_(variance, alpha=k)
-            self.num_batches_tracked += 1
+        out = F.batch_norm(x, self.running_mean, variance, self.weight, self.bias, True, share, self.eps)
+        with torch.no_grad(): self.running_var.mul_((1 - k) * (1 - share)).add_(variance, alpha=k)
         return out
 
     def folded(self):

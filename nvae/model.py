@@ -39,9 +39,11 @@ class Output:
 def draw_noise(cfg:ModelConfig, n:int, # images
                seed:int|None=None,     # None: PyTorch's global CPU generator
               )->list:                 # G tensors (n, z, h, w) of standard-normal noise, on the CPU, coarse to fine
-    "The noise of n images; the same seed gives the same noise on every device"
+    "The noise of n images, image by image: the same seed gives the same first images however many are drawn, on every device"
     g = None if seed is None else torch.Generator().manual_seed(seed)
-    return [torch.randn(n, *shape, generator=g) for shape in cfg.latent_shapes]
+    sizes = [z * h * w for z, h, w in cfg.latent_shapes]
+    rows = torch.stack([torch.randn(sum(sizes), generator=g) for _ in range(n)])
+    return [part.view(n, *shape) for part, shape in zip(rows.split(sizes, 1), cfg.latent_shapes)]
 
 def group_temperatures(cfg:ModelConfig, temperature # a number in 0–2, or one per scale, coarse to fine
                       )->list:                      # one per group
