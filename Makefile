@@ -16,7 +16,7 @@ $(READY): settings.ini setup.py pyproject.toml
 	  || $(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@
 
-quickstart: $(READY) ## train a small NVAE on drawn faces and leave samples (about 5 minutes on two cores)
+quickstart: $(READY) ## train a small NVAE on drawn faces and leave samples: minutes on two cores, no GPU
 	@$(BIN)/nvae train quickstart
 	@echo "runs/quickstart/train.ipynb shows the run: curves, reconstructions, samples.  More samples: $(BIN)/nvae sample runs/quickstart/quickstart.model 0.7"
 

@@ -9,12 +9,15 @@ __all__ = []
 import importlib
 
 # %% ../nbs/index.ipynb #index-006
-_home = dict(BadInput='config', load_config='config', NVAE='model', prior_noise='model', load='checkpoint', sample_images='sampling')
+_home = dict(BadInput='config.BadInput', load_config='config.load_config', NVAE='model.NVAE', prior_noise='model.prior_noise', load='checkpoint.load_model',
+             sample_images='sampling.sample_images')
 
 def __getattr__(name):
     "A name of `_home`, a module of the package, or the installed version, looked up when first used: importing nvae loads nothing (PEP 562)"
     if name == '__version__': return importlib.import_module('importlib.metadata').version('nvae')
-    if name in _home: return getattr(importlib.import_module(f'nvae.{_home[name]}'), name)
+    if name in _home:
+        module, attribute = _home[name].split('.')
+        return getattr(importlib.import_module(f'nvae.{module}'), attribute)
     if not name.startswith('_') and importlib.import_module('importlib.util').find_spec(f'nvae.{name}'): return importlib.import_module(f'nvae.{name}')
     raise AttributeError(f"module 'nvae' has no attribute {name!r}")
 
