@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['N_FACES', 'FIRST_TEST_FACE', 'CELEBA_BOX', 'binarise', 'binarise_once', 'seeded', 'Batches', 'ahead', 'check_pixels',
            'Loaders', 'as_bytes', 'loaders_from', 'embedded', 'files_under', 'hashed_order', 'split_folder', 'folder',
-           'skipped_line', 'read_idx', 'set_root', 'fetch', 'idx_set', 'cifar10', 'celeba', 'dataloaders']
+           'named', 'read_idx', 'set_root', 'fetch', 'idx_set', 'cifar10', 'celeba', 'dataloaders']
 
 # %% ../nbs/02_data.ipynb #02-data-003
-import gzip, hashlib, os, sys
+import gzip, hashlib, math, os, sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -56,12 +56,13 @@ class Batches:
         self.batch_size, self.seed, self.binary = cfg.train.batch_size, cfg.train.seed, m.likelihood == 'bernoulli'
         self.fixed = binarise_once(pixels.windows(torch.arange(len(pixels)), m.size), cfg.data.split_seed) if self.binary and not train else None
         self._order = None, None
-        if train and not len(self): raise BadInput(f"{len(pixels)} training images don't fill one batch of {self.batch_size}{f' for each of {world_size} processes' if world_size > 1 else ''}; lower train.batch_size or add images")
+        if train and not len(self):
+            raise BadInput(f"{len(pixels)} training images don't fill one batch of {self.batch_size} for each of {world_size} process(es); lower train.batch_size or add images")
 
     def __len__(self):
         "Batches of one epoch, for this process"
         if self.train: return len(self.pixels) // (self.batch_size * self.world_size)
-        return -(-len(range(self.rank, len(self.pixels), self.world_size)) // self.batch_size)
+        return math.ceil(len(range(self.rank, len(self.pixels), self.world_size)) / self.batch_size)
 
     @property
     def n_images(self): return len(self.pixels)
@@ -88,7 +89,9 @@ class Batches:
         if not self.train: return to_unit(self.fixed[idx] if self.binary else self.pixels.windows(idx, self.m.size), self.m)
         g = seeded(self.seed, epoch, step, self.rank, self.world_size)
         v = self.pixels.windows(idx, self.m.size, torch.rand(len(idx), 2, generator=g))
-        if self.data.flip: v = torch.where(torch.rand(len(idx), 1, 1, 1, generator=g) < .5, v.flip(3), v)
+        if self.data.flip:
+            heads = torch.rand(len(idx), generator=g) < .5
+            v[heads] = v[heads].flip(3)
         return to_unit(binarise(v, torch.rand(v.shape, generator=g)) if self.binary else v, self.m)
 
     def batches(self, epoch:int=0, # which shuffling; of no effect in evaluation
@@ -139,7 +142,8 @@ def loaders_from(cfg:Config,
                  rank:int=0, world_size:int=1)->Loaders:
     "Loaders of images that are already there"
     train, test = (p if isinstance(p, Pixels) else as_bytes(p) for p in (train, test))
-    about = dict(dataset=cfg.data.dataset, image_size=list(cfg.model.size), image_channels=cfg.model.image_channels, n_bits=cfg.model.n_bits, binarised=cfg.model.likelihood == 'bernoulli',
+    about = dict(dataset=cfg.data.dataset, image_size=list(cfg.model.size), image_channels=cfg.model.image_channels,
+                 n_bits=cfg.model.n_bits, binarised=cfg.model.likelihood == 'bernoulli',
                  n_train=len(train), n_test=len(test), train_sha256=train.info.get('sha256'), test_sha256=test.info.get('sha256'))
     return Loaders(Batches(train, cfg, True, rank, world_size), Batches(test, cfg, False, rank, world_size), {**about, **(info or {})})
 
@@ -202,13 +206,13 @@ def folder(cfg:Config, progress:bool=True)->tuple[Pixels, Pixels, dict]:
     test = decoded(root, test_files[:d.n_test], m, progress=progress)
     skipped = sorted(train.info['skipped'] + test.info['skipped'])
     for part, pixels in (('training', train), ('test', test)):
-        if not len(pixels): raise BadInput(f"{shown(root)} (data.root): none of its {part} files can be read as an image ({', '.join(skipped[:3])}{', …' * (len(skipped) > 3)})")
-    if skipped and progress: print(skipped_line(skipped, len(train_files) + len(test_files)), file=sys.stderr)
+        if not len(pixels): raise BadInput(f"{shown(root)} (data.root): none of its {part} files can be read as an image ({named(skipped, 3)})")
+    if skipped and progress: print(f"skipped {len(skipped)} of {len(train_files) + len(test_files)} files that are no images: {named(skipped, 8)}", file=sys.stderr)
     return train, test, dict(root=str(root), split=how, test_files=test_files[:d.n_test], skipped=skipped, resized=f'short side to {min(m.size)}, {d.crop} crop')
 
-def skipped_line(skipped, n_files)->str:
-    "One line that names what was skipped"
-    return f"skipped {len(skipped)} of {n_files} files that are no images: {', '.join(skipped[:8])}{', …' * (len(skipped) > 8)}"
+def named(files, n:int)->str:
+    "The first n names"
+    return ', '.join(files[:n]) + ', …' * (len(files) > n)
 
 # %% ../nbs/02_data.ipynb #02-data-036
 def read_idx(path:Path, # an IDX file, or one packed by gzip

@@ -11,6 +11,7 @@ __all__ = ['PALETTES', 'CHOICES', 'RANGES', 'ODDS', 'FACTORS', 'ANGLES', 'CIRCLE
 
 # %% ../nbs/01a_faces.ipynb #01a-faces-003
 import math, zlib
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -64,9 +65,16 @@ ANGLES = np.linspace(0, 2 * np.pi, 36, endpoint=False)
 CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)
 T = np.linspace(-1, 1, 15)
 
+@cache
 def superellipse(p): return np.sign(CIRCLE) * np.abs(CIRCLE) ** (2 / p)
 def ellipse(x, y, rx, ry): return CIRCLE * (rx, ry) + (x, y)
-def between(x, top, bottom): return np.concatenate([np.stack([x, top], 1), np.stack([x, bottom], 1)[::-1]])
+
+def between(x, top, bottom):
+    "The area between two curves over the same x"
+    n = len(x); out = np.empty((2 * n, 2))
+    out[:n, 0], out[:n, 1], out[n:, 0], out[n:, 1] = x, top, x[::-1], bottom[::-1]
+    return out
+
 def stroke(x, y, width): return between(x, y - width / 2, y + width / 2)
 
 def ring(centre, outline, radii, width):
@@ -77,12 +85,12 @@ def ring(centre, outline, radii, width):
 # %% ../nbs/01a_faces.ipynb #01a-faces-021
 HEADS = dict(round=(.232, .265, 2.2, .05), oval=(.212, .292, 2.1, .12), square=(.222, .272, 2.8, .04), heart=(.235, .288, 2.2, .30)) # half width, half height, p, narrowing
 
+@cache
 def head(shape, grow=0.):
     "Outline of a head, grown by some margin"
     rx, ry, p, jaw = HEADS[shape]
-    o = superellipse(p)
-    o[:, 0] *= 1 - jaw * np.maximum(o[:, 1], 0) ** 1.5
-    return o * (rx + grow, ry + grow)
+    x, y = superellipse(p).T
+    return np.stack([(rx + grow) * x * (1 - jaw * np.maximum(y, 0) ** 1.5), (ry + grow) * y], 1)
 
 def part(outline, keep):
     "Those points of an outline, from left to right"
@@ -170,14 +178,15 @@ def nose(f):
     return [(mix(f.skin_rgb, INK, .20), 255, ellipse(x, .082, .034, .020)), (mix(f.skin_rgb, WHITE, .07), 255, ellipse(x, .066, .030, .026)),
             (mix(f.skin_rgb, WHITE, .10), 255, np.array([(x - .013, -.03), (x + .013, -.03), (x + .022, .07), (x - .022, .07)]))]
 
-# %% ../nbs/01a_faces.ipynb #01a-faces-035
+# %% ../nbs/01a_faces.ipynb #01a-faces-037
 BENDS = dict(smile=.042, neutral=-.004, frown=-.038) # how far the corners of a closed mouth are up
 
 def mouth(f):
     x, y, lip, dark = .055 * f.turn, .178, mix(f.skin_rgb, RED, .62), rgb('5c1f28')
     if f.mouth in BENDS: return [(lip, 200, stroke(.078 * T + x, y + BENDS[f.mouth] * (.5 - T**2), .030 - .015 * T**2))]
     if f.mouth == 'open': return [(c, 200, ellipse(x, y + dy, rx, ry)) for c, dy, rx, ry in ((lip, .012, .054, .052), (dark, .012, .038, .037), (rgb('c75b62'), .032, .025, .015))]
-    return [(dark, 200, between(.09 * T + x, y - .014 - .018 * T**2, y + .064 - .084 * T**2)), (rgb('fbf6ee'), 120, between(.078 * T + x, y - .009 - .010 * T**2, y + .024 - .038 * T**2))]
+    return [(dark, 200, between(.09 * T + x, y - .014 - .018 * T**2, y + .064 - .084 * T**2)),
+            (rgb('fbf6ee'), 120, between(.078 * T + x, y - .009 - .010 * T**2, y + .024 - .038 * T**2))]
 
 BROWS = dict(flat=(0, 0, .010), raised=(.036, 0, .016), stern=(-.012, .030, .004), worried=(.012, -.030, .004)) # lift, slope, arch
 
@@ -185,7 +194,7 @@ def brow(f, side):
     lift, slope, arch = BROWS[f.brows]
     return [(mix(f.hair_rgb, INK, .35), 230, stroke(.102 * side + .05 * f.turn + .064 * T, arch * T**2 - side * slope * T - lift - .104, .029 - .010 * T**2))]
 
-# %% ../nbs/01a_faces.ipynb #01a-faces-037
+# %% ../nbs/01a_faces.ipynb #01a-faces-040
 def eye(f, side):
     x, z = .1 * side + .05 * f.turn, 1.08 * f.eye_size
     iris = x + .018 * f.gaze
@@ -212,7 +221,7 @@ def pair(part): return lambda f: [*part(f, -1), *part(f, 1)]
 
 PARTS = (hair_behind, body, pair(ear), skin, beard, mouth, nose, pair(eye), pair(brow), hair_front, glasses) # in the order of painting
 
-# %% ../nbs/01a_faces.ipynb #01a-faces-042
+# %% ../nbs/01a_faces.ipynb #01a-faces-045
 def paint(f,            # a described face
           size,         # (H, W) in pixels
           oversample=4, # canvas pixels per pixel, each way
@@ -224,11 +233,12 @@ def paint(f,            # a described face
     points = np.concatenate([s[2] for s in shapes]) @ (unit * np.array([[math.cos(a), math.sin(a)], [-math.sin(a), math.cos(a)]]))
     points = (points + (w / 2 + f.x * min(h, w) - .5, h * .515 + f.y * min(h, w) - .5)).ravel().tolist()
     canvas = Image.new('RGBX', (w, h), (*f.background_rgb.astype(int).tolist(), 0))
-    pen, ends = ImageDraw.Draw(canvas), np.cumsum([0] + [2 * len(s[2]) for s in shapes])
-    for (colour, lit, _), start, end in zip(shapes, ends, ends[1:]): pen.polygon(points[start:end], fill=(*colour.astype(int).tolist(), lit))
+    pen, ends = ImageDraw.Draw(canvas), np.cumsum([0] + [2 * len(s[2]) for s in shapes]).tolist()
+    fills = np.array([(*colour, lit) for colour, lit, _ in shapes]).astype(int).tolist()
+    for fill, start, end in zip(fills, ends, ends[1:]): pen.polygon(points[start:end], fill=tuple(fill))
     return np.asarray(canvas.reduce(oversample))
 
-# %% ../nbs/01a_faces.ipynb #01a-faces-047
+# %% ../nbs/01a_faces.ipynb #01a-faces-050
 def normals(x, y):
     "Unit normals of a unit sphere seen from the front; outside its disc those of the rim"
     r2 = x * x + y * y
@@ -252,7 +262,7 @@ def light(flat,    # uint8 (N, H, W, 4) from `paint`
     out = flat[..., :3] * (glow + lit * (shade - glow))[..., None] + (lit * gloss + .5)[..., None]
     return np.clip(out, 0, 255).astype(np.uint8)
 
-# %% ../nbs/01a_faces.ipynb #01a-faces-052
+# %% ../nbs/01a_faces.ipynb #01a-faces-055
 drawing_version = 1
 
 def draw_faces(index,      # (N,) image numbers

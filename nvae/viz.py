@@ -128,7 +128,9 @@ def check_lit(m:ModelConfig, # whose towers
     "What is to be lit. Raises `BadInput` for a part that isn't there."
     lit = {str(x) for x in ([lit] if isinstance(lit, (str, int)) else lit)}
     known = {*PARTS, *map(str, range(len(m.latent_shapes))), *(f'scale {s}' for s in set(m.scale_of_group))}
-    if lit - known: raise BadInput(f"lit: the hierarchy has no part {sorted(lit - known)[0]!r}; it has {', '.join(PARTS)}, groups 0 to {len(m.latent_shapes) - 1}, scale 0 to {m.n_scales - 1}")
+    if lit - known:
+        raise BadInput(f"lit: the hierarchy has no part {sorted(lit - known)[0]!r}; it has {', '.join(PARTS)}, "
+                       f"groups 0 to {len(m.latent_shapes) - 1}, scale 0 to {m.n_scales - 1}")
     return lit
 
 # %% ../nbs/01_viz.ipynb #01-viz-033
