@@ -101,12 +101,14 @@ def lr_at(step:int,            # optimiser steps so far
           steps_per_epoch:int,
           cfg:TrainConfig,
          )->float:
-    "Learning rate of a step: linear warm-up per step, then a cosine per epoch from where the warm-up ended"
+    "Learning rate of a step: linear warm-up per step, then a cosine that moves per step or, from where the warm-up ended, per epoch"
     warm = cfg.lr_warmup * steps_per_epoch
     if step < warm: return cfg.lr * step / warm
-    start = cfg.lr * (math.ceil(warm) - 1) / warm if warm else cfg.lr
-    since, last = (e - math.floor(cfg.lr_warmup) for e in (step // steps_per_epoch, math.ceil(cfg.epochs) - 1))
-    return cfg.lr_min + (start - cfg.lr_min) * (1 + math.cos(math.pi * min(since / max(last, 1), 1))) / 2
+    if cfg.cosine == 'step': start, since, last = cfg.lr, step / steps_per_epoch - cfg.lr_warmup, cfg.epochs - cfg.lr_warmup
+    else:
+        start = cfg.lr * (math.ceil(warm) - 1) / warm if warm else cfg.lr
+        since, last = (e - math.floor(cfg.lr_warmup) for e in (step // steps_per_epoch, math.ceil(cfg.epochs) - 1))
+    return cfg.lr_min + (start - cfg.lr_min) * (1 + math.cos(math.pi * min(since / max(last, 1e-9), 1))) / 2
 
 # %% ../nbs/09_losses.ipynb #09-losses-037
 def penalty_weights(beta:float,      # weight of the KL in this step
