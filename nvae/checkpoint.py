@@ -25,8 +25,10 @@ def replacing(path, # the file to write
     "Write a file whole or not at all; whatever was there before stays until the new one is complete"
     path = Path(path); tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        tmp.touch(); mode = tmp.stat().st_mode
         yield tmp
         with open(tmp, 'rb+') as f: os.fsync(f.fileno())
+        os.chmod(tmp, mode)
         os.replace(tmp, path)
     finally:
         with suppress(OSError): tmp.unlink(missing_ok=True)

@@ -127,7 +127,7 @@ def reconstructions(model:NVAE,     # in any mode; used in evaluation mode
 def preview(state:TrainState, model:NVAE):
     "Write a grid of samples, one row per temperature, and one of test images above their reconstructions"
     seed, x = state.cfg.train.seed, next(state.loaders.test.batches())[:8]
-    try: show_images(state, 'samples', torch.cat([sample_images(model, 8, t, iterations=4, seed=seed) for t in TEMPERATURES]))
+    try: show_images(state, 'samples', torch.cat([sample_images(model, 8, t, iterations=2, seed=seed) for t in TEMPERATURES]))
     except BadInput as e: record(state, 'event', message=f"no samples at step {state.progress.step}: {e}")
     if state.cfg.train.write_reconstructions: show_images(state, 'reconstructions', torch.cat([x, reconstructions(model, x, seed)]))
 
