@@ -93,7 +93,11 @@ BAD = {
     'missing file': (['sample', 'nowhere.model', '0.7'], 'nowhere.model'),
     'missing file in info': (['info', 'nowhere.model'], 'nowhere.model'),
     'folder for a file': (['info', '.'], 'no file'),
-    'unwritable folder': (['sample', '{model}', '0.7', '--out', '{model}/x.png'], "can't be written"),
+    'unwritable folder': (['sample', '{model}', '0.7', '0', '--out', '{model}/x.png'], "can't be written"),
+    'missing image': (['interpolate', '{model}', 'nowhere.png', 'nowhere.png'], 'nowhere.png'),
+    'image that is none': (['reconstruct', '{model}', '{model}'], "can't be read as an image"),
+    'unknown group': (['explore', '{model}', '0.7', '0', '--group', '9'], 'groups 0 to 1'),
+    'unknown configuration to measure': (['bench', '--config', 'quikstart'], "did you mean 'quickstart'"),
     'unknown configuration': (['configs', 'quikstart'], "did you mean 'quickstart'"),
     'training an unknown configuration': (['train', 'quikstart'], "did you mean 'quickstart'"),
     'misspelt key in --set': (['train', 'quickstart', '--set', 'n_group=3'], "did you mean 'n_groups'"),
@@ -196,6 +200,39 @@ def test_sample_options_change_the_picture(nvae, model_file, tmp_path):
 def test_sample_makes_up_a_name(nvae, model_file, tmp_path):
     name = nvae('sample', model_file, '0.7', '0').stdout.strip()
     assert (tmp_path / name).is_file() and 'small' in name
+
+
+@pytest.fixture
+def faces(tmp_path):
+    "Two image files, of a size that is not the model's"
+    paths = [tmp_path / 'anna.png', tmp_path / 'berta.jpg']
+    for path, colour in zip(paths, ('tomato', 'teal')): Image.new('RGB', (40, 30), colour).save(path)
+    return paths
+
+
+def test_interpolate_and_reconstruct_show_the_originals(nvae, model_file, faces, tmp_path):
+    assert nvae('interpolate', model_file, *faces, 3, '--out', 'i.png').returncode == 0
+    assert nvae('reconstruct', model_file, *faces, '--groups', 1, '--out', 'r.png').returncode == 0
+    line, rows = (Image.open(tmp_path / name).convert('RGB') for name in ('i.png', 'r.png'))
+    colours = [(255, 99, 71), (0, 128, 128)]
+    def near(picture, x, y, colour): return max(abs(a - b) for a, b in zip(picture.getpixel((x, y)), colour)) < 6
+    assert near(line, 10, 10, colours[0]) and near(line, line.width - 10, 10, colours[1])
+    assert near(rows, 10, 10, colours[0]) and near(rows, rows.width - 10, 10, colours[1])
+
+
+def test_explore_varies_all_but_the_first_column(nvae, model_file, tmp_path):
+    for name, strength in (('still', '0'), ('moved', '2')):
+        assert nvae('explore', model_file, '0', '0', '--n', '2', '--strength', strength, '--out', f'{name}.png').returncode == 0
+    still, moved = (Image.open(tmp_path / f'{name}.png').convert('RGB') for name in ('still', 'moved'))
+    first, rest = (0, 0, 18, still.height), (18, 0, still.width, still.height)
+    assert still.crop(first).tobytes() == moved.crop(first).tobytes()
+    assert still.crop(rest).tobytes() != moved.crop(rest).tobytes()
+
+
+def test_bench_measures_and_names_its_conditions(nvae):
+    result = json.loads(nvae('bench', '--set', 'channels=8', '--batch-size', '2', '--threads', '1', '--seconds', '0', '--json').stdout)
+    assert result['training']['median'] > 0 and result['sampling']['median'] > 0 and result['machine']['threads'] == 1
+    assert (result['config'], result['training']['batch_size']) == ('quickstart', 2)
 
 
 def test_info_tells_configuration_and_facts(nvae, model_file):
