@@ -91,7 +91,7 @@ function render({model, el}) {
     t.ondragover = e => { if (from >= 0) { e.preventDefault(); t.classList.add('nvae-over') } }
     t.ondragleave = () => t.classList.remove('nvae-over')
     t.ondragend = () => { from = -1 }
-    t.ondrop = e => { t.classList.remove('nvae-over'); if (from >= 0) { e.preventDefault(); e.stopPropagation(); if (from !== i) send('move', {from, to: i}); from = -1 } }
+    t.ondrop = e => { t.classList.remove('nvae-over'); if (from >= 0) { e.preventDefault(); e.stopPropagation(); if (from !== i) send('move', {start: from, to: i}); from = -1 } }
     return t
   }
 
@@ -146,7 +146,7 @@ function render({model, el}) {
     if (zoom.open || e.ctrlKey || e.metaKey || e.altKey || e.target === chooser) return
     const arrow = ARROWS[e.key], digit = '123456789'.indexOf(e.key), step = arrow && arrow[0] + arrow[1] * get('columns')
     const act =
-      get('sortable') && arrow && e.shiftKey ? () => { const to = at + step; if (tiles[to]) { send('move', {from: at, to}); focus(to) } } :
+      get('sortable') && arrow && e.shiftKey ? () => { const to = at + step; if (tiles[to]) { send('move', {start: at, to}); focus(to) } } :
       get('sortable') && ['Delete', 'Backspace'].includes(e.key) ? () => send('remove', {index: at}) :
       e.key in get('hotkeys') ? () => send(get('hotkeys')[e.key]) :
       get('pickable') && digit >= 0 && e.key.length === 1 ? () => { if (tiles[digit]) send('pick', {index: digit, x: .5, y: .5}) } :
