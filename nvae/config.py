@@ -151,7 +151,7 @@ class DataConfig(Frozen):
     n_test: Count | None = Field(None, description="use only so many test images")
     test_fraction: float = Field(0.1, gt=0, lt=1, description="share of a folder without a test/ sub-folder that is held out")
     split_seed: int = Field(0, ge=0, description="seed of that choice")
-    workers: int = Field(0, ge=0, description="processes that prepare batches")
+    workers: int = Field(0, ge=0, description="threads that prepare batches ahead of the training step")
 
 # %% ../nbs/00_config.ipynb #00-config-030
 class TrainConfig(Frozen):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Output', 'draw_noise', 'group_temperatures', 'pre_process', 'post_process', 'bottom_up', 'top_down',
            'kept_statistics', 'recomputed', 'NVAE', 'infer', 'total', 'check_latents', 'prior_noise', 'n_parameters',
-           'saved_bytes', 'describe']
+           'kept_by', 'kept_maps', 'describe']
 
 # %% ../nbs/08_model.ipynb #08-model-003
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from .cells import BottomUpCell, TopDownCell
 from .config import BadInput, Config, ModelConfig
 from .distributions import likelihood, likelihood_channels
 from .latents import LatentGroup
-from .layers import WNConv2d
+from .layers import SkipDown, SkipUp, WNConv2d
 
 # %% ../nbs/08_model.ipynb #08-model-008
 @dataclass
@@ -226,21 +226,26 @@ def prior_noise(model:NVAE, zs:list, # G latents (B, z, h, w), coarse to fine
 # %% ../nbs/08_model.ipynb #08-model-043
 def n_parameters(model:nn.Module)->int: return sum(p.numel() for p in model.parameters())
 
-def saved_bytes(model:NVAE)->int: # per image
-    "Bytes that one image's forward pass keeps for the backward pass"
-    sizes = {}
-    def keep(t): sizes[t.untyped_storage()._cdata] = t.untyped_storage().nbytes(); return t
-    weights = {p.untyped_storage()._cdata for p in [*model.parameters(), *model.buffers()]}
-    like = model.start
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
-        out = model(like.new_empty(2, model.cfg.image_channels, *model.cfg.size), [like.new_empty(2, *s) for s in model.cfg.latent_shapes])
-        out.px.log_prob(like.new_empty(2, model.cfg.image_channels, *model.cfg.size))
-    return sum(v for k, v in sizes.items() if k not in weights) // 2
+def kept_by(cell, pixels:int, # of its output
+           )->int:            # numbers per image
+    "Feature maps that a cell's backward pass needs"
+    c_in, scale = cell.norm1.num_features, {SkipDown: 4, SkipUp: 1 / 4}.get(type(cell.skip), 1)
+    if isinstance(cell, BottomUpCell): return pixels * ((5 if scale == 4 else 2) * scale * c_in + 4 * cell.conv2.out_channels)
+    wide, c_out = cell.expand.out_channels, cell.contract.out_channels
+    return pixels * (scale * (2 * c_in + 3 * wide) + (4 if cell.up else 3) * wide + 2 * c_out)
+
+def kept_maps(model:NVAE)->int: # numbers per image
+    "Feature maps that the backward pass of the network and its likelihood needs, about"
+    cfg = model.cfg; pixels = lambda level: cfg.size[0] * cfg.size[1] >> 2 * level
+    groups, blocks = [cfg.n_pre_blocks + s for s in cfg.scale_of_group], range(cfg.n_pre_blocks)
+    levels = [(model.pre_process, [b + (i == cfg.n_pre_cells - 1) for b in blocks for i in range(cfg.n_pre_cells)]), (model.post_process, [b for b in reversed(blocks) for _ in range(cfg.n_post_cells)]),
+              *((cells, [l] * len(cells)) for l, cells in zip(reversed(groups), model.bottom_up)), *((cells, [l] * len(cells)) for l, cells in zip(groups, model.top_down))]
+    latents = sum(pixels(l) * (4 * cfg.width(cfg.dec_channels, l) + 16 * cfg.z_channels) for l in groups)
+    return latents + pixels(0) * 8 * likelihood_channels(cfg) + sum(kept_by(c, pixels(l)) for cells, ls in levels for c, l in zip(cells, ls))
 
 def describe(config:Config)->dict: # name, parameters, groups, latents, image, memory (bytes), description
-    "What a configuration amounts to, without allocating a weight"
+    "What a configuration amounts to, without allocating a weight; the memory is a rough need of one training step"
     with torch.device('meta'): model = NVAE(config)
     n, cfg = n_parameters(model), config.model
-    latents = sum(z * h * w for z, h, w in cfg.latent_shapes)
-    return dict(name=config.name, parameters=n, groups=len(cfg.latent_shapes), latents=latents, image=(cfg.image_channels, *cfg.size),
-                memory=16 * n + config.train.batch_size * saved_bytes(model), description=config.description)
+    return dict(name=config.name, parameters=n, groups=len(cfg.latent_shapes), latents=sum(z * h * w for z, h, w in cfg.latent_shapes), image=(cfg.image_channels, *cfg.size),
+                memory=16 * n + 4 * config.train.batch_size * kept_maps(model), description=config.description)
