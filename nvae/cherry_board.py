@@ -21,7 +21,7 @@ from .widgets import ImageGrid
 # %% ../nbs/17e_cherry_board.ipynb #17e-cherry-board-006
 class CherryBoard(Board):
     "Batches to pick from, and a tray of picks that are kept on disk"
-    kind = 'cherry'
+    kind, passive = 'cherry', ('wanted',)
     hotkeys = {'0': 'next', 'ArrowRight': 'next', 'ArrowLeft': 'back', 'u': 'undo', 's': 'save'}
 
     def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=None, # None: where the last session stopped
@@ -31,6 +31,8 @@ class CherryBoard(Board):
 
     def own_controls(self): return dict(wanted=number(9, 1, 100, 'wanted', 'picks that fill the tray'))
 
+    def layout_controls(self): return [row(*(self.controls[k] for k in ('temperature', 'seed', 'n', 'iterations', 'wanted')))]
+
     def buttons(self):
         return row(self.back_button, button('Next ▸', 'the next batch (0 or →)', self.next), button('Undo', 'take the last change back (u)', lambda: self.attempt(self.undo)),
                    button('Clear', 'empty the tray', lambda: self.attempt(self.clear)), button('Save', 'the tray as a PNG, the recipes as JSON (s)', lambda: self.attempt(self.save)),
@@ -38,9 +40,11 @@ class CherryBoard(Board):
 
     def view(self):
         batch = super().view()
+        self.controls['wanted'].observe(lambda _: self.picks and self._show_tray(), 'value')
         self.grid.set_trait('pickable', True); self.grid.set_trait('autofocus', True); self.grid.on('pick', self._picked)
         self.tray = ImageGrid(caption='tray of picks', sortable=True, mark_word='place', hotkeys={'u': 'undo'})
-        self.tray.on('move', lambda start, to, **_: self._change('move', start, to)); self.tray.on('remove', lambda index, **_: self._change('remove', index)); self.tray.on('undo', lambda **_: self.attempt(self.undo))
+        self.tray.on('move', lambda start, to, **_: self._change('move', start, to)); self.tray.on('remove', lambda index, **_: self._change('remove', index))
+        self.tray.on('undo', lambda **_: self.attempt(self.undo))
         self.count = W.HTML()
         return [W.HBox([*batch, W.VBox([self.count, self.tray])], layout=W.Layout(flex_flow='row wrap', align_items='flex-start'))]
 
@@ -69,13 +73,13 @@ class CherryBoard(Board):
         self._change('add', as_pick(drawing, index))
 
     def _change(self, how, *what):
-        def change(): getattr(self.picks, how)(*what); self._show_tray(); self._mark(); self.say(f'{len(self.picks)} of {self.controls["wanted"].value} picks, kept in {shown(self.picks.path)}')
+        def change(): getattr(self.picks, how)(*what); self._show_tray(); self._mark(); self.note.say(f'kept in {shown(self.picks.path)}')
         self.attempt(change)
 
     def undo(self):
         "Take the last change of the tray back"
         if self.picks.undo(): self._change('now')
-        else: self.say('nothing to undo')
+        else: self.note.say('nothing to undo')
 
     def clear(self):
         "Empty the tray; undo brings it back"
@@ -107,13 +111,13 @@ class CherryBoard(Board):
         path = Path(path) if path else unused(self.studio.home / 'pictures' / 'picks.png')
         save_png(image_grid(pictures(items)), path, dict(kind='picks', picks=[{k: v for k, v in p.items() if k != 'png'} for p in items]))
         write_text(path.with_suffix('.json'), json.dumps(dict(self.picks.about, picks=items)))
-        self.say(f'saved {shown(path)} and {path.with_suffix(".json").name}')
+        self.note.say(f'saved {shown(path)} and {path.with_suffix(".json").name}')
         return path
 
     def check(self):
         "Draw all picks again and say whether every pixel is the same"
-        self.say('drawing the picks again', busy=True)
+        self.note.say('drawing the picks again', 'busy')
         def again(stale):
-            try: self.say(f'{len(recreate(self.picks.now(), self.studio))} picks made again, bit for bit')
-            except Exception as e: self.fail(e)
+            try: self.note.say(f'{len(recreate(self.picks.now(), self.studio))} picks made again, bit for bit')
+            except Exception as e: self.note.fail(e)
         self.newest.submit(again)

@@ -44,7 +44,8 @@ def recreate(picks:list,    # from a picks file
     batches, images = {}, []
     for k, pick in enumerate(picks):
         r = pick['record']
-        if r['sha256'] != studio.sha256: raise BadInput(f"pick {k + 1} was drawn by another model than {shown(studio.file)} ({r['sha256'][:8]}, not {studio.sha256[:8]}): it can't be made again with this one")
+        if r['sha256'] != studio.sha256:
+            raise BadInput(f"pick {k + 1} was drawn by another model than {shown(studio.file)} ({r['sha256'][:8]}, not {studio.sha256[:8]}): it can't be made again with this one")
         key = json.dumps(r, sort_keys=True)
         if key not in batches: batches[key] = list(studio.sample(r['n'], r['temperature'], r['iterations'], r['seed'], r['pixels']))[-1].images
         images.append(batches[key][pick['index']].cpu())

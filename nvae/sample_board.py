@@ -20,7 +20,8 @@ SWEEP = (0.3, 0.5, 0.7, 0.85, 1.0) # temperatures of the second view
 class SampleBoard(Board):
     "Samples from the prior, temperatures compared, statistics compared"
     def own_controls(self):
-        return dict(show=W.ToggleButtons(options=['samples', 'temperatures', 'BatchNorm'], tooltips=['a grid at this temperature', 'the same noise at five temperatures', 'before and after the re-estimation']),
+        return dict(show=W.ToggleButtons(options=['samples', 'temperatures', 'BatchNorm'],
+                                         tooltips=['a grid at this temperature', 'the same noise at five temperatures', 'before and after the re-estimation']),
                     pixels=W.Dropdown(options=['mean', 'sample'], description='pixels', tooltip="the likelihood's mean, or pixels drawn from it", layout=W.Layout(width='170px')))
 
     def drawings(self, v, stale):
@@ -42,7 +43,7 @@ class SampleBoard(Board):
         "The same noise with the statistics in the file, and with those of the temperature"
         with using_statistics(self.studio.model, None): before = self.strip(v, v['temperature'])
         for settled in self.studio.settling(v['temperature'], v['iterations'], stale):
-            yield self.rows(v, 'batchnorm', [before, self.strip(v, v['temperature'])], ['as in\nthe file', 're-\nestimated'], settled, temperature=v['temperature'])
+            yield self.rows(v, 'batchnorm', [before, self.strip(v, v['temperature'])], ['as in the file', 're-estimated'], settled, temperature=v['temperature'])
 
     def strip(self, v, t):
         "Images of one row, with the statistics the model has"

@@ -14,14 +14,15 @@ from pathlib import Path
 import torch
 
 from .checkpoint import load_model
-from .config import BadInput, find_asset, shown
+from .config import BadInput, find_asset
 from .model import draw_noise
 from .sampling import draw_images, estimate_statistics, only_finite, using_statistics
 
 # %% ../nbs/17a_studio.ipynb #17a-studio-006
 def find_runs(start=None # a folder; none: where we are
              )->Path:
-    "The nearest `runs` folder, here or above; where there is none, the one that would be made here"
+    "$NVAE_RUNS, or the nearest `runs` folder, here or above; where there is none, the one that would be made here"
+    if start is None and (own := os.environ.get('NVAE_RUNS')): return Path(own).resolve()
     start = Path(start or '.').resolve()
     return next((p / 'runs' for p in (start, *start.parents) if (p / 'runs').is_dir()), start / 'runs')
 
@@ -104,8 +105,8 @@ class Studio:
     def about(self)->str:
         "Name, image size, groups and device in one line"
         cfg, (h, w) = self.model.cfg, self.model.cfg.size
-        groups = ' + '.join(str(n) for n in reversed(cfg.groups_per_scale))
-        return f"{self.model.config.name}: {h}×{w}, {'RGB' if cfg.image_channels == 3 else 'grey'}, {groups} groups in {cfg.n_scales} scale{'s' * (cfg.n_scales > 1)}, on {self.model.start.device.type.upper()}"
+        groups, colour = ' + '.join(str(n) for n in reversed(cfg.groups_per_scale)), 'RGB' if cfg.image_channels == 3 else 'grey'
+        return f"{self.model.config.name}: {h}×{w}, {colour}, {groups} groups in {cfg.n_scales} scale{'s' * (cfg.n_scales > 1)}, on {self.model.start.device.type.upper()}"
 
     def statistics(self, temperature, iterations:int=20)->dict|None:
         "BatchNorm statistics for a temperature, estimated once"

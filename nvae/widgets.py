@@ -173,7 +173,8 @@ STYLE = """
 .nvae-tile:focus { outline: 3px solid var(--lit); outline-offset: 1px; }
 .nvae-tile.nvae-over { outline: 3px dashed var(--lit); outline-offset: 1px; }
 .nvae-marked .nvae-pic { box-shadow: 0 0 0 2px var(--paper), 0 0 0 4px var(--lit); }
-.nvae-mark { position: absolute; left: 4px; top: 4px; min-width: 20px; padding: 0 3px; box-sizing: border-box; border-radius: 10px; background: #0b4f8a; color: #fff; font: bold 12px/20px sans-serif; text-align: center; }
+.nvae-mark { position: absolute; left: 4px; top: 4px; min-width: 20px; padding: 0 3px; box-sizing: border-box; border-radius: 10px;
+  background: #0b4f8a; color: #fff; font: bold 12px/20px sans-serif; text-align: center; }
 .nvae-look { position: absolute; right: 3px; bottom: 3px; width: 20px; border-radius: 3px; background: #000a; color: #fff; font: 13px/20px sans-serif; text-align: center; opacity: 0; }
 .nvae-tile:hover .nvae-look, .nvae-tile:focus .nvae-look { opacity: 1; }
 .nvae-box { position: absolute; box-sizing: border-box; border: 2px solid #fff; outline: 2px solid #000; pointer-events: none; }
@@ -185,6 +186,8 @@ STYLE = """
 .nvae-zoom::backdrop { background: #000a; }
 .nvae-zoom .nvae-pic { width: min(70vmin, 640px); }
 .nvae-zoom p { margin: 10px 0; }
+.nvae-zoom button { padding: 4px 14px; border: 1px solid var(--line); border-radius: 3px; background: var(--jp-layout-color2, #eee); color: var(--ink); font: inherit; }
+.nvae-status code { background: transparent; color: inherit; }
 .nvae-board { --ink: var(--jp-ui-font-color1, #222); gap: 4px; padding: 4px; max-width: 1100px; }
 .nvae-about { color: var(--ink); font-weight: 600; padding-left: 4px; }
 .nvae-status { display: inline-block; color: var(--ink); padding: 2px 8px; border-left: 4px solid transparent; }
@@ -222,7 +225,7 @@ class ImageGrid(anywidget.AnyWidget):
 
     def show(self, images,      # (N, C, H, W): floats in [0, 1], or uint8; none: nothing
              columns:int=None,  # images per row; none: as square as possible
-             room:int=480,      # width of the whole grid on the page, pixels
+             room:int=430,      # width of the whole grid on the page, pixels
              **traits):         # labels, row_labels, marks, box
         "Put other images in the grid, in one message; returns their serial number"
         n = len(images); columns = columns or max(1, math.ceil(n ** .5))

@@ -1,0 +1,95 @@
+"The boards' notebooks run as they stand, and boards driven by code where a notebook can't show it"
+import json
+import threading
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from nbclient import NotebookClient
+
+from nvae.apps import BOARDS, with_parameters
+from nvae.cherry_board import CherryBoard
+from nvae.checkpoint import save_model
+from nvae.config import BadInput, Config, ModelConfig, find_asset
+from nvae.model import NVAE
+from nvae.picks import Picks, read_picks, recreate
+from nvae.sample_board import SampleBoard
+
+THERE = [name for name in BOARDS if (find_asset('nbs') / f'{BOARDS[name]}.ipynb').exists()]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    "A folder of runs with one small model in it"
+    torch.manual_seed(0)
+    cfg = Config(name='small', model=ModelConfig(image_size=16, channels=8, n_groups=2, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2))
+    (tmp_path / 'runs/small').mkdir(parents=True)
+    save_model(NVAE(cfg), tmp_path / 'runs/small/small.model')
+    return tmp_path / 'runs'
+
+
+@pytest.mark.parametrize('name', THERE)
+def test_notebook_runs(name, runs, tmp_path):
+    notebook = nbformat.read(with_parameters(name, tmp_path, FILE='small', ITERATIONS=1, RUNS=str(runs)), 4)
+    notebook.cells.append(nbformat.v4.new_code_cell('board.wait().status.text'))
+    NotebookClient(notebook, timeout=120, resources={'metadata': {'path': str(tmp_path)}}).execute()
+    assert ' ms' in notebook.cells[-1].outputs[0].data['text/plain']
+
+
+def test_a_board_answers_while_it_draws(runs):
+    board = SampleBoard('small', iterations=2, runs=runs).wait()
+    gate = threading.Event()
+    board.newest.submit(lambda stale: gate.wait(20))
+    start = time.monotonic()
+    for seed in range(50): board.set(seed=seed)
+    assert time.monotonic() - start < 2 and board.values()['seed'] == 49
+    drawn = board.grid.serial
+    gate.set()
+    board.wait()
+    assert board.shown().record['seed'] == 49 and board.grid.serial == drawn + 1
+
+
+def test_statistics_are_estimated_once_per_temperature(runs, monkeypatch):
+    import nvae.studio
+    asked = []
+    estimate = nvae.studio.estimate_statistics
+    monkeypatch.setattr(nvae.studio, 'estimate_statistics', lambda model, t, *a: asked.append(t) or estimate(model, t, *a))
+    board = SampleBoard('small', temperature=.7, iterations=1, runs=runs).wait()
+    for values in dict(seed=1), dict(temperature=.9), dict(temperature=.7), dict(seed=2), dict(temperature=.9): board.set(**values); board.wait()
+    assert asked == [.7, .9]
+
+
+def test_a_model_that_vanished_is_said(runs):
+    board = SampleBoard('small', iterations=1, runs=runs).wait()
+    (runs / 'small/small.model').unlink()
+    board.new()
+    assert board.wait().status.look == 'calm'
+    board.reload()
+    with pytest.raises(BadInput, match='there is no file'): board.wait()
+
+
+def test_picks_survive_a_write_that_fails(runs, monkeypatch):
+    board = CherryBoard('small', iterations=1, runs=runs).wait()
+    board.pick(0)
+    import nvae.picks
+    def full(*_): raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(nvae.picks, 'write_text', full)
+    board.pick(1)
+    assert 'No space left' in board.note.text and 'not saved' in board.note.text
+    assert [p['index'] for p in read_picks(board.picks.path)] == [0] == [p['index'] for p in board.picks.items]
+
+
+def test_picks_at_two_temperatures_are_made_again(runs):
+    board = CherryBoard('small', temperature=.6, iterations=2, runs=runs).wait()
+    board.pick(3)
+    board.set(temperature=(1., .4), seed=8)
+    board.wait().pick(5)
+    saved = board.save()
+    again = recreate(read_picks(saved.with_suffix('.json')), SampleBoard('small', iterations=0, runs=runs).wait().studio)
+    assert len(again) == 2
+    text = json.loads(Path(saved.with_suffix('.json')).read_text())
+    text['picks'][1]['pixels_sha256'] = '0' * 64
+    with pytest.raises(BadInput, match="pick 2 doesn't come out"): recreate(text['picks'], board.studio)
+    assert len(Picks(board.studio)) == 2
