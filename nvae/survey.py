@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TEMPERATURES', 'held_out', 'likelihood_unit', 'quoted', 'active_units', 'record', 'record_training', 'speed',
-           'seconds_left', 'tell', 'assess', 'reconstructions', 'preview', 'show_images', 'pixels']
+           'seconds_left', 'tell', 'assess', 'reconstructions', 'first_images', 'preview', 'show_images', 'pixels']
 
 # %% ../nbs/12_survey.ipynb #12-survey-003
 import math, time
@@ -124,9 +124,15 @@ def reconstructions(model:NVAE,     # in any mode; used in evaluation mode
     "The likelihood's mean, for latents drawn from the posterior"
     return model.eval()(x.to(model.start.device), seed=seed).px.mean.float().cpu()
 
+def first_images(batches, # `Batches`
+                 n:int,
+                )->torch.Tensor: # (n, C, H, W) in [0, 1]; fewer where there are fewer
+    "The first images of a split, in its order"
+    return torch.cat(list(islice(batches.batches(), math.ceil(n/batches.batch_size))))[:n]
+
 def preview(state:TrainState, model:NVAE):
     "Write a grid of samples, one row per temperature, and one of test images above their reconstructions"
-    seed, x = state.cfg.train.seed, next(state.loaders.test.batches())[:8]
+    seed, x = state.cfg.train.seed, first_images(state.loaders.test, 8)
     try: show_images(state, 'samples', torch.cat([sample_images(model, 8, t, iterations=2, seed=seed) for t in TEMPERATURES]))
     except BadInput as e: record(state, 'event', message=f"no samples at step {state.progress.step}: {e}")
     if state.cfg.train.write_reconstructions: show_images(state, 'reconstructions', torch.cat([x, reconstructions(model, x, seed)]))

@@ -224,10 +224,16 @@ def finish(state, watch):
 # %% ../nbs/12_train.ipynb #12-train-025
 @contextmanager
 def reported(run:RunDir):
-    "How a run ended, in status.json; an error of the disk is told as one"
+    "How a run goes and ends, in status.json; an error of the disk becomes a `TrainingFailed`"
+    _report(run, 'preparing')
     try: yield
-    except OSError as e: _leave(run, 'failed', f"{shown(run.path)} can't be written ({e.strerror or e})"); raise TrainingFailed(f"{shown(run.path)} can't be written ({e.strerror or e}); the last checkpoint is whole: free some space and start again with the same command") from e
-    except BaseException as e: _leave(run, 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed', str(e) or type(e).__name__); raise
+    except OSError as e:
+        failure = TrainingFailed(f"{shown(run.path)} can't be written ({e.strerror or e}); the last checkpoint is whole: free some space and start again with the same command")
+        _report(run, 'failed', str(failure))
+        raise failure from e
+    except BaseException as e:
+        _report(run, 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed', str(e) or type(e).__name__, getattr(e, 'signum', None))
+        raise
 
-def _leave(run, state, message):
-    with suppress(OSError): write_status(run, **{**read_status(run), 'state': state, 'message': message})
+def _report(run, state, message=None, signum=None):
+    with suppress(OSError): write_status(run, **{**read_status(run), 'state': state, 'message': message, 'signum': signum})

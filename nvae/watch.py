@@ -30,14 +30,15 @@ class Bar:
                  every:float=30., # seconds between plain lines
                 ):
         self.name, self.out, self.every = name, out or sys.stdout, every
-        self.live, self.last = self.out.isatty(), -math.inf
+        self.live, self.last, self.line = self.out.isatty(), -math.inf, ''
 
     def show(self,
              s:dict, # what status.json says
             ):
         "Redraw the bar, or write a line when it is time for one"
         if self.live: return self._write('\r' + self._bar(s, shutil.get_terminal_size().columns - 1))
-        if time.monotonic() - self.last >= self.every: self.last = time.monotonic(); self._write(f"{self.name}: {status_line(s)}\n")
+        line, now = status_line(s), time.monotonic()
+        if line != self.line and now - self.last >= self.every: self.line, self.last = line, now; self._write(f"{self.name}: {line}\n")
 
     def close(self, line:str):
         "Take the bar away and leave a last line"
