@@ -68,7 +68,7 @@ class Server:
         self.process = subprocess.Popen([*command(server, port, place), *more], env=env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self._listening(port)
 
-    def _listening(self, port, seconds=60):
+    def _listening(self, port, seconds=180):
         end = time.monotonic() + seconds
         while self.process.poll() is None and time.monotonic() < end:
             with socket.socket() as s:
