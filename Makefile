@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check lab readme clean
+.PHONY: help quickstart test test-browser check lab bench readme clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -25,7 +25,16 @@ check: $(READY) ## README fresh, modules as their notebooks export them, noteboo
 
 test: check ## check, every notebook, then tests/
 	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/browser
+
+test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila: minutes
+	@$(BIN)/python -m pytest tests/browser
+
+MEASURED := tiny logistic_mixture10latent big_logistic_mixture20latentnoflows quickstart
+bench: $(READY) ## measure speed and memory on this machine, for nbs/31_benchmarks.ipynb
+	@rm -f nbs/.measuring.jsonl
+	@for name in $(MEASURED); do $(BIN)/nvae bench --config $$name --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
+	@mv nbs/.measuring.jsonl nbs/benchmarks.jsonl
 
 lab: $(READY) ## open the book in JupyterLab
 	@$(BIN)/jupyter lab --ip=127.0.0.1 nbs/index.ipynb

@@ -47,8 +47,8 @@ def machine(device:torch.device=None)->dict: # processor, threads, versions, and
     a = torch.randn(2048, 2048, device=device); x = torch.randn(8, 192, 64, 64, device=device).contiguous(memory_format=torch.channels_last); w = torch.randn(192, 1, 5, 5, device=device)
     product = rate(repeat(lambda: a @ a, device, seconds=3), 2 * 2048 ** 3 / 1e9)
     depthwise = rate(repeat(lambda: F.conv2d(x, w, padding=2, groups=192), device, seconds=3), 2 * 25 * x.numel() / 1e9)
-    return dict(device=torch.cuda.get_device_name(device) if device.type == 'cuda' else processor(), cores=os.cpu_count(), threads=torch.get_num_threads(), torch=torch.__version__, python=platform.python_version(),
-                matrix_product_gflops=round(product['median'], 1), depthwise_gflops=round(depthwise['median'], 1))
+    return dict(device=torch.cuda.get_device_name(device) if device.type == 'cuda' else processor(), cores=os.cpu_count(),
+                threads=torch.get_num_threads(), torch=torch.__version__, python=platform.python_version(), matrix_product_gflops=round(product['median'], 1), depthwise_gflops=round(depthwise['median'], 1))
 
 def processor()->str:
     "The processor's name"

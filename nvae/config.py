@@ -127,7 +127,8 @@ class ModelConfig(Frozen):
 def _check_size(m):
     n, P, S = 2 ** m.n_halvings, m.n_pre_blocks, m.n_scales
     for side in m.size:
-        if side % n: raise ValueError(f"image_size {side}: {P} pre-process block(s) and {S} scale(s) halve it {m.n_halvings} times, but {side} / 2^{m.n_halvings} = {side / n:g} "
+        if side % n:
+            raise ValueError(f"image_size {side}: {P} pre-process block(s) and {S} scale(s) halve it {m.n_halvings} times, but {side} / 2^{m.n_halvings} = {side / n:g} "
                                       f"is not whole; use {max(1, round(side / n)) * n}, or fewer scales")
         if 2 * m.crop >= side: raise ValueError(f"crop {m.crop} on both sides leaves nothing of image_size {side}")
 
@@ -135,7 +136,9 @@ def _check_widths(m):
     for key in ('enc_channels', 'dec_channels'):
         for level in range(m.n_halvings + 1):
             w = getattr(m, key) * Fraction(str(m.channel_mult)) ** level
-            if w.denominator != 1: raise ValueError(f"{key} {getattr(m, key)} × channel_mult {m.channel_mult:g}^{level} = {float(w):g} is not a whole number of channels; change one of them")
+            if w.denominator != 1:
+                raise ValueError(f"{key} {getattr(m, key)} × channel_mult {m.channel_mult:g}^{level} = {float(w):g} is not a whole number of channels; "
+                                 f"change one of them")
 
 # %% ../nbs/00_config.ipynb #00-config-026
 Dataset = Literal['embedded', 'folder', 'mnist', 'fashion_mnist', 'cifar10', 'celeba']
@@ -241,7 +244,8 @@ MODEL_ALIASES = dict(channel_towers='channels', number_of_scales='n_scales', ini
     latent_size='z_channels', input_dimension='image_size', num_flows='n_flows', fixed_flows='flows_in_prior', num_blocks_prepost='n_pre_blocks', num_cells_per_block_prepost='n_pre_cells',
     cells_per_split_enc='enc_cells', cells_per_input_dec='dec_cells', channel_multiplier='channel_mult', sampling_method='likelihood')
 TRAIN_ALIASES = dict(learning_rate='lr', regularization_constant='spectral_lambda', kl_constant='kl_weight', warmup_epochs='kl_warmup', write_reconstruction='write_reconstructions',
-    images_per_checkpoint='checkpoint_images', epochs_per_checkpoint='checkpoint_every', gradient_clipping='grad_clip', half_precision='precision', use_tensor_checkpoints='gradient_checkpointing')
+    images_per_checkpoint='checkpoint_images', epochs_per_checkpoint='checkpoint_every', gradient_clipping='grad_clip',
+    half_precision='precision', use_tensor_checkpoints='gradient_checkpointing')
 ALIASED_VALUES = dict(sampling_method={'gaussian': 'normal', 'gaussian_mixture': 'normal_mixture', 'logistic_mixture': 'logistic_mixture_per_channel'},
     half_precision={True: 'float16', False: 'float32'}, gradient_clipping={False: None})
 ALIASED_DEFAULTS = dict(model=dict(image_size=64, dec_cells=1, likelihood='normal', n_mix=3), data=dict(dataset='folder', root='dataset'),
@@ -295,7 +299,8 @@ def find_config(name:str)->Path: # a name in `list_configs`, or a path to a YAML
         if not path.is_file(): raise BadInput(f"no such configuration file: {shown(path)}")
         return path
     configs = list_configs()
-    if str(name) not in configs: raise BadInput(f"there is no configuration '{name}'{nearest(name, configs)}; `nvae configs` lists them, or give the path of a YAML file")
+    if str(name) not in configs:
+        raise BadInput(f"there is no configuration '{name}'{nearest(name, configs)}; `nvae configs` lists them, or give the path of a YAML file")
     return configs[str(name)]
 
 def shown(path:Path)->str:
@@ -344,7 +349,8 @@ def load_config(name:str,     # a configuration's name, or the path of a YAML fi
     Config.from_dict({'name': path.stem, **d}, where)
     for section, values in parse_overrides(overrides).items():
         d[section] = {**d.get(section, {}), **values} if isinstance(values, dict) else values
-        if section == 'model' and 'channels' in values: d['model'] = {k: v for k, v in d['model'].items() if k not in ('enc_channels', 'dec_channels') or k in values}
+        if section == 'model' and 'channels' in values:
+            d['model'] = {k: v for k, v in d['model'].items() if k not in ('enc_channels', 'dec_channels') or k in values}
     return Config.from_dict({'name': path.stem, **d}, f"{where} with --set" if overrides else where)
 
 # %% ../nbs/00_config.ipynb #00-config-054

@@ -18,11 +18,11 @@ from .layers import SkipDown, SkipUp
 from .model import NVAE
 
 # %% ../nbs/16_interop.ipynb #16-interop-006
-OFFICIAL_DEFAULTS = dict(dataset='mnist', num_latent_scales=1, num_groups_per_scale=10, num_latent_per_group=20, ada_groups=False, min_groups_per_scale=1, num_channels_enc=32, num_channels_dec=32,
-    num_preprocess_blocks=2, num_preprocess_cells=3, num_cell_per_cond_enc=1, num_postprocess_blocks=2, num_postprocess_cells=3, num_cell_per_cond_dec=1,
+OFFICIAL_DEFAULTS = dict(dataset='mnist', num_latent_scales=1, num_groups_per_scale=10, num_latent_per_group=20, ada_groups=False,
+    min_groups_per_scale=1, num_channels_enc=32, num_channels_dec=32, num_preprocess_blocks=2, num_preprocess_cells=3, num_cell_per_cond_enc=1, num_postprocess_blocks=2, num_postprocess_cells=3, num_cell_per_cond_dec=1,
     num_mixture_dec=10, num_nf=0, num_x_bits=8, use_se=False, res_dist=False, arch_instance='res_mbconv')
-RENAMED = dict(num_latent_scales='n_scales', num_groups_per_scale='n_groups', num_latent_per_group='z_channels', num_channels_enc='enc_channels', num_channels_dec='dec_channels', num_preprocess_blocks='n_pre_blocks',
-    num_preprocess_cells='n_pre_cells', num_postprocess_cells='n_post_cells', num_cell_per_cond_enc='enc_cells', num_cell_per_cond_dec='dec_cells', num_nf='n_flows', num_x_bits='n_bits',
+RENAMED = dict(num_latent_scales='n_scales', num_groups_per_scale='n_groups', num_latent_per_group='z_channels', num_channels_enc='enc_channels', num_channels_dec='dec_channels',
+    num_preprocess_blocks='n_pre_blocks', num_preprocess_cells='n_pre_cells', num_postprocess_cells='n_post_cells', num_cell_per_cond_enc='enc_cells', num_cell_per_cond_dec='dec_cells', num_nf='n_flows', num_x_bits='n_bits',
     use_se='squeeze_excitation', res_dist='residual_posterior')
 
 def image_of(dataset:str)->dict: # image_size, image_channels, crop, likelihood
@@ -30,14 +30,19 @@ def image_of(dataset:str)->dict: # image_size, image_channels, crop, likelihood
     if dataset in ('mnist', 'omniglot'): return dict(image_size=32, image_channels=1, crop=2, likelihood='bernoulli')
     sized = re.fullmatch(r'(celeba|imagenet|lsun_\w+?)_(\d+)', dataset)
     size = {'cifar10': 32, 'ffhq': 256}.get(dataset) or (sized and int(sized[2]))
-    if not size: raise BadInput(f"the official checkpoint's data set '{dataset}' has no known image size (the official code knows mnist, omniglot, cifar10, ffhq, celeba_N, imagenet_N, lsun_*_N)")
+    if not size:
+        raise BadInput(f"the official checkpoint's data set '{dataset}' has no known image size (the official code knows mnist, omniglot, cifar10, ffhq, "
+                       f"celeba_N, imagenet_N, lsun_*_N)")
     return dict(image_size=size)
 
 def from_args(args)->ModelConfig: # args: dict or Namespace of the official training script
     "Our model configuration for official arguments; raises `BadInput` naming what can't be converted"
     a = {**OFFICIAL_DEFAULTS, **(args if isinstance(args, dict) else vars(args))}
-    if a['arch_instance'] != 'res_mbconv': raise BadInput(f"arch_instance '{a['arch_instance']}' is made of other cells; only 'res_mbconv', which every published model uses, can be converted")
-    if a['num_preprocess_blocks'] != a['num_postprocess_blocks']: raise BadInput(f"num_preprocess_blocks {a['num_preprocess_blocks']} and num_postprocess_blocks {a['num_postprocess_blocks']} differ; here they are one number")
+    if a['arch_instance'] != 'res_mbconv':
+        raise BadInput(f"arch_instance '{a['arch_instance']}' is made of other cells; only 'res_mbconv', which every published model uses, can be converted")
+    if a['num_preprocess_blocks'] != a['num_postprocess_blocks']:
+        raise BadInput(f"num_preprocess_blocks {a['num_preprocess_blocks']} and num_postprocess_blocks {a['num_postprocess_blocks']} differ; here they are "
+                       f"one number")
     image = image_of(a['dataset'])
     if 'likelihood' not in image: image['likelihood'] = 'normal' if a['num_mixture_dec'] == 1 else 'logistic_mixture'
     groups = dict(group_divisor=2, min_groups=a['min_groups_per_scale']) if a['ada_groups'] else {}
@@ -52,8 +57,8 @@ def to_args(cfg:ModelConfig)->dict:
     dataset = 'mnist' if cfg.likelihood == 'bernoulli' else 'cifar10' if cfg.size[0] == 32 else f'celeba_{cfg.size[0]}'
     if image_of(dataset).get('crop', 0) != cfg.crop or (cfg.image_channels == 1) != (cfg.likelihood == 'bernoulli'):
         raise BadInput(f"the official code has no images of {cfg.image_channels} channel(s), crop {cfg.crop}, with likelihood {cfg.likelihood}")
-    return {**OFFICIAL_DEFAULTS, **{theirs: getattr(cfg, ours) for theirs, ours in RENAMED.items()}, 'dataset': dataset, 'ada_groups': cfg.group_divisor == 2, 'min_groups_per_scale': cfg.min_groups,
-            'num_postprocess_blocks': cfg.n_pre_blocks, 'num_mixture_dec': 1 if cfg.likelihood == 'normal' else cfg.n_mix}
+    return {**OFFICIAL_DEFAULTS, **{theirs: getattr(cfg, ours) for theirs, ours in RENAMED.items()},
+            'dataset': dataset, 'ada_groups': cfg.group_divisor == 2, 'min_groups_per_scale': cfg.min_groups, 'num_postprocess_blocks': cfg.n_pre_blocks, 'num_mixture_dec': 1 if cfg.likelihood == 'normal' else cfg.n_mix}
 
 # %% ../nbs/16_interop.ipynb #16-interop-013
 def _cell(cell):
@@ -123,9 +128,13 @@ def from_official(state_dict:dict, # of the official network
     model = NVAE(Config(name=name, description='converted from an official NVAE checkpoint', model=from_args(args)))
     keys, own = key_map(model), model.state_dict()
     given = {k: v for k, v in state_dict.items() if not k.endswith('.weight_normalized')}
-    if any(k.startswith(('encoder_tower', 'decoder_tower', 'preprocess.', 'mixer')) for k in given): raise BadInput("these weights are of another system whose network differs from the official one (see the guide for those who come from it); only its YAML files load")
-    if missing := [k for k in keys if k not in given]: raise BadInput(f"the state dict lacks {len(missing)} key(s), first '{missing[0]}' of shape {tuple(own[keys[missing[0]]].shape)}")
-    if extra := [k for k in given if k not in keys]: raise BadInput(f"the state dict has {len(extra)} key(s) that this network has not, first '{extra[0]}'{nearest(extra[0], keys)}")
+    if any(k.startswith(('encoder_tower', 'decoder_tower', 'preprocess.', 'mixer')) for k in given):
+        raise BadInput("these weights are of another system whose network differs from the official one (see the guide for those who come from it); only "
+                       "its YAML files load")
+    if missing := [k for k in keys if k not in given]:
+        raise BadInput(f"the state dict lacks {len(missing)} key(s), first '{missing[0]}' of shape {tuple(own[keys[missing[0]]].shape)}")
+    if extra := [k for k in given if k not in keys]:
+        raise BadInput(f"the state dict has {len(extra)} key(s) that this network has not, first '{extra[0]}'{nearest(extra[0], keys)}")
     for k, v in given.items():
         if v.shape != own[keys[k]].shape: raise BadInput(f"'{k}' has shape {tuple(v.shape)}, expected {tuple(own[keys[k]].shape)}")
     model.load_state_dict({keys[k]: v for k, v in given.items()})
@@ -147,7 +156,9 @@ def read_official(path:Path)->dict: # with 'state_dict' and 'args'
     except Exception as e:
         first = re.sub(r'\s+', ' ', str(e))[:160]
         raise BadInput(f"{path} can't be read as an official checkpoint without running code from it, so it was not read ({first})") from None
-    if not (isinstance(d, dict) and {'state_dict', 'args'} <= set(d)): raise BadInput(f"{path} is no official checkpoint: it needs 'state_dict' and 'args', and has {sorted(map(str, d))[:6] if isinstance(d, dict) else type(d).__name__}")
+    if not (isinstance(d, dict) and {'state_dict', 'args'} <= set(d)):
+        raise BadInput(f"{path} is no official checkpoint: it needs 'state_dict' and 'args', and has "
+                       f"{sorted(map(str, d))[:6] if isinstance(d, dict) else type(d).__name__}")
     return d
 
 def load_official(path:Path)->NVAE: # eval mode; the configuration is named after the file

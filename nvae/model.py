@@ -49,8 +49,10 @@ def group_temperatures(cfg:ModelConfig, temperature # a number in 0–2, or one 
                       )->list:                      # one per group
     "Temperatures per group; raises `BadInput` for a wrong count or a number outside 0–2"
     ts = [temperature] * cfg.n_scales if isinstance(temperature, (int, float)) else list(temperature)
-    if len(ts) != cfg.n_scales: raise BadInput(f"temperature: {len(ts)} numbers given, but the model has {cfg.n_scales} scales; give one, or one per scale (coarse to fine)")
-    if bad := [t for t in ts if not 0 <= t <= 2]: raise BadInput(f"temperature: {bad[0]:g} is outside 0–2; 0.6 to 0.8 usually looks best, 1 samples the model as it is")
+    if len(ts) != cfg.n_scales:
+        raise BadInput(f"temperature: {len(ts)} numbers given, but the model has {cfg.n_scales} scales; give one, or one per scale (coarse to fine)")
+    if bad := [t for t in ts if not 0 <= t <= 2]:
+        raise BadInput(f"temperature: {bad[0]:g} is outside 0–2; 0.6 to 0.8 usually looks best, 1 samples the model as it is")
     return [ts[cfg.n_scales - 1 - s] for s in cfg.scale_of_group]
 
 # %% ../nbs/08_model.ipynb #08-model-014
@@ -71,14 +73,19 @@ def bottom_up(cfg):
     cell = partial(BottomUpCell, squeeze_excitation=cfg.squeeze_excitation); w = partial(cfg.width, cfg.enc_channels)
     levels = [cfg.n_pre_blocks + s for s in reversed(cfg.scale_of_group)]
     changes = [a != b for a, b in zip(levels, [levels[0], *levels])]
-    return nn.ModuleList(nn.ModuleList([cell(w(l - 1), w(l), down=True)] * change + [cell(w(l), w(l)) for _ in range(cfg.enc_cells)]) for l, change in zip(levels, changes))
+    def leading_to(level, change):
+        return nn.ModuleList([cell(w(level - 1), w(level), down=True)] * change + [cell(w(level), w(level)) for _ in range(cfg.enc_cells)])
+    return nn.ModuleList(leading_to(l, change) for l, change in zip(levels, changes))
 
 def top_down(cfg):
     "For each group, coarse to fine, the cells that lead to it; none for the first"
     cell = partial(TopDownCell, squeeze_excitation=cfg.squeeze_excitation); w = partial(cfg.width, cfg.dec_channels)
     levels = [cfg.n_pre_blocks + s for s in cfg.scale_of_group]
     changes = [a != b for a, b in zip(levels, [levels[0], *levels])]
-    return nn.ModuleList(nn.ModuleList([cell(w(l + 1), w(l), up=True)] * change + [cell(w(l), w(l)) for _ in range(cfg.dec_cells)] * (g > 0)) for g, (l, change) in enumerate(zip(levels, changes)))
+    def leading_to(g, level, change):
+        if g == 0: return nn.ModuleList()
+        return nn.ModuleList([cell(w(level + 1), w(level), up=True)] * change + [cell(w(level), w(level)) for _ in range(cfg.dec_cells)])
+    return nn.ModuleList(leading_to(g, l, change) for g, (l, change) in enumerate(zip(levels, changes)))
 
 # %% ../nbs/08_model.ipynb #08-model-018
 @contextlib.contextmanager
@@ -128,7 +135,8 @@ class NVAE(nn.Module):
             )->list:               # G feature maps, coarse to fine
         "Bottom-up: one feature map per group; raises `BadInput` for images that aren't the model's"
         want = (self.cfg.image_channels, *self.cfg.size)
-        if x.dim() != 4 or tuple(x.shape[1:]) != want: raise BadInput(f"images of shape {tuple(x.shape)} given, but the model takes (B, {', '.join(map(str, want))}); resize them (`load_image` does)")
+        if x.dim() != 4 or tuple(x.shape[1:]) != want:
+            raise BadInput(f"images of shape {tuple(x.shape)} given, but the model takes (B, {', '.join(map(str, want))}); resize them (`load_image` does)")
         s = self.run(self.pre_process, self.stem((2 * x - 1).to(self.stem.weight.dtype)))
         maps = list(accumulate(self.bottom_up, lambda s, cells: self.run(cells, s), initial=s))[1:]
         return [self.top(maps[-1]), *reversed(maps[:-1])]
@@ -238,7 +246,8 @@ def kept_maps(model:NVAE)->int: # numbers per image
     "Feature maps that the backward pass of the network and its likelihood needs, about"
     cfg = model.cfg; pixels = lambda level: cfg.size[0] * cfg.size[1] >> 2 * level
     groups, blocks = [cfg.n_pre_blocks + s for s in cfg.scale_of_group], range(cfg.n_pre_blocks)
-    levels = [(model.pre_process, [b + (i == cfg.n_pre_cells - 1) for b in blocks for i in range(cfg.n_pre_cells)]), (model.post_process, [b for b in reversed(blocks) for _ in range(cfg.n_post_cells)]),
+    levels = [(model.pre_process, [b + (i == cfg.n_pre_cells - 1) for b in blocks for i in range(cfg.n_pre_cells)]), 
+              (model.post_process, [b for b in reversed(blocks) for _ in range(cfg.n_post_cells)]),
               *((cells, [l] * len(cells)) for l, cells in zip(reversed(groups), model.bottom_up)), *((cells, [l] * len(cells)) for l, cells in zip(groups, model.top_down))]
     latents = sum(pixels(l) * (4 * cfg.width(cfg.dec_channels, l) + 16 * cfg.z_channels) for l in groups)
     return latents + pixels(0) * 8 * likelihood_channels(cfg) + sum(kept_by(c, pixels(l)) for cells, ls in levels for c, l in zip(cells, ls))

@@ -70,7 +70,9 @@ def estimate_statistics(model:NVAE, temperature=1.0, # one number in 0–2, or o
             for k in range(iterations):
                 last = current_statistics(model)
                 if not model.generate(PASS, temperature, seed=seed * 1_000_003 + k + 1).params.isfinite().all(): put_statistics(model, last); rejected += 1
-        if rejected == iterations: raise BadInput(f"at temperature {temperature} none of {iterations} passes gave finite images; try a lower temperature, or a model that has trained without diverging")
+        if rejected == iterations:
+            raise BadInput(f"at temperature {temperature} none of {iterations} passes gave finite images; try a lower temperature, or a model that has "
+                           f"trained without diverging")
         if rejected: warnings.warn(f"{rejected} of {iterations} re-estimation passes gave images that aren't finite and were not counted")
         return current_statistics(model)
     finally: put_statistics(model, before)
