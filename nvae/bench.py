@@ -7,7 +7,7 @@ __all__ = ['repeat', 'rate', 'machine', 'processor', 'training_rate', 'sampling_
            'bench_table']
 
 # %% ../nbs/15_bench.ipynb #15-bench-003
-import json, os, platform, resource, statistics, sys, tempfile, time
+import os, platform, resource, statistics, sys, tempfile, time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -48,7 +48,8 @@ def machine(device:torch.device=None)->dict: # processor, threads, versions, and
     product = rate(repeat(lambda: a @ a, device, seconds=3), 2 * 2048 ** 3 / 1e9)
     depthwise = rate(repeat(lambda: F.conv2d(x, w, padding=2, groups=192), device, seconds=3), 2 * 25 * x.numel() / 1e9)
     return dict(device=torch.cuda.get_device_name(device) if device.type == 'cuda' else processor(), cores=os.cpu_count(),
-                threads=torch.get_num_threads(), torch=torch.__version__, python=platform.python_version(), matrix_product_gflops=round(product['median'], 1), depthwise_gflops=round(depthwise['median'], 1))
+                threads=torch.get_num_threads(), torch=torch.__version__, python=platform.python_version(),
+                matrix_product_gflops=round(product['median'], 1), depthwise_gflops=round(depthwise['median'], 1))
 
 def processor()->str:
     "The processor's name"

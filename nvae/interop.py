@@ -19,10 +19,12 @@ from .model import NVAE
 
 # %% ../nbs/16_interop.ipynb #16-interop-006
 OFFICIAL_DEFAULTS = dict(dataset='mnist', num_latent_scales=1, num_groups_per_scale=10, num_latent_per_group=20, ada_groups=False,
-    min_groups_per_scale=1, num_channels_enc=32, num_channels_dec=32, num_preprocess_blocks=2, num_preprocess_cells=3, num_cell_per_cond_enc=1, num_postprocess_blocks=2, num_postprocess_cells=3, num_cell_per_cond_dec=1,
+    min_groups_per_scale=1, num_channels_enc=32, num_channels_dec=32, num_preprocess_blocks=2, num_preprocess_cells=3,
+    num_cell_per_cond_enc=1, num_postprocess_blocks=2, num_postprocess_cells=3, num_cell_per_cond_dec=1,
     num_mixture_dec=10, num_nf=0, num_x_bits=8, use_se=False, res_dist=False, arch_instance='res_mbconv')
 RENAMED = dict(num_latent_scales='n_scales', num_groups_per_scale='n_groups', num_latent_per_group='z_channels', num_channels_enc='enc_channels', num_channels_dec='dec_channels',
-    num_preprocess_blocks='n_pre_blocks', num_preprocess_cells='n_pre_cells', num_postprocess_cells='n_post_cells', num_cell_per_cond_enc='enc_cells', num_cell_per_cond_dec='dec_cells', num_nf='n_flows', num_x_bits='n_bits',
+    num_preprocess_blocks='n_pre_blocks', num_preprocess_cells='n_pre_cells', num_postprocess_cells='n_post_cells',
+    num_cell_per_cond_enc='enc_cells', num_cell_per_cond_dec='dec_cells', num_nf='n_flows', num_x_bits='n_bits',
     use_se='squeeze_excitation', res_dist='residual_posterior')
 
 def image_of(dataset:str)->dict: # image_size, image_channels, crop, likelihood
@@ -58,7 +60,8 @@ def to_args(cfg:ModelConfig)->dict:
     if image_of(dataset).get('crop', 0) != cfg.crop or (cfg.image_channels == 1) != (cfg.likelihood == 'bernoulli'):
         raise BadInput(f"the official code has no images of {cfg.image_channels} channel(s), crop {cfg.crop}, with likelihood {cfg.likelihood}")
     return {**OFFICIAL_DEFAULTS, **{theirs: getattr(cfg, ours) for theirs, ours in RENAMED.items()},
-            'dataset': dataset, 'ada_groups': cfg.group_divisor == 2, 'min_groups_per_scale': cfg.min_groups, 'num_postprocess_blocks': cfg.n_pre_blocks, 'num_mixture_dec': 1 if cfg.likelihood == 'normal' else cfg.n_mix}
+            'dataset': dataset, 'ada_groups': cfg.group_divisor == 2, 'min_groups_per_scale': cfg.min_groups,
+            'num_postprocess_blocks': cfg.n_pre_blocks, 'num_mixture_dec': 1 if cfg.likelihood == 'normal' else cfg.n_mix}
 
 # %% ../nbs/16_interop.ipynb #16-interop-013
 def _cell(cell):

@@ -246,7 +246,7 @@ def kept_maps(model:NVAE)->int: # numbers per image
     "Feature maps that the backward pass of the network and its likelihood needs, about"
     cfg = model.cfg; pixels = lambda level: cfg.size[0] * cfg.size[1] >> 2 * level
     groups, blocks = [cfg.n_pre_blocks + s for s in cfg.scale_of_group], range(cfg.n_pre_blocks)
-    levels = [(model.pre_process, [b + (i == cfg.n_pre_cells - 1) for b in blocks for i in range(cfg.n_pre_cells)]), 
+    levels = [(model.pre_process, [b + (i == cfg.n_pre_cells - 1) for b in blocks for i in range(cfg.n_pre_cells)]),
               (model.post_process, [b for b in reversed(blocks) for _ in range(cfg.n_post_cells)]),
               *((cells, [l] * len(cells)) for l, cells in zip(reversed(groups), model.bottom_up)), *((cells, [l] * len(cells)) for l, cells in zip(groups, model.top_down))]
     latents = sum(pixels(l) * (4 * cfg.width(cfg.dec_channels, l) + 16 * cfg.z_channels) for l in groups)
