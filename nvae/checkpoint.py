@@ -128,7 +128,9 @@ def save_checkpoint(content:dict, # tensors and plain values
     "Write a checkpoint whole or not at all; raises `OSError` where there is no room or no right to write"
     path = Path(path)
     with replacing(path) as tmp:
-        with open(tmp, 'wb') as f: torch.save(dict(format='nvae.checkpoint', version=1, **content), f)
+        try:
+            with open(tmp, 'wb') as f: torch.save(dict(format='nvae.checkpoint', version=1, **content), f)
+        except RuntimeError as e: raise (e.__context__ if isinstance(e.__context__, OSError) else e)  # PyTorch hides a full disk behind an error of its own
         if keep and path.exists(): os.replace(path, previous(path))
     return path
 

@@ -113,9 +113,11 @@ def _finite(v):
     if isinstance(v, (list, tuple)): return [_finite(u) for u in v]
     return None if isinstance(v, float) and (v != v or v in (float('inf'), -float('inf'))) else v
 
-def rewind_metrics(path, step:int):
+def rewind_metrics(path, step:int,
+                   keep=(), # kinds of later records that stay, dated back to `step`
+                  ):
     "Drop the records after `step`"
-    kept = [r for r in read_metrics(path) if r['step'] <= step]
+    kept = [{**r, 'step': min(step, r['step'])} for r in read_metrics(path) if r['step'] <= step or r['kind'] in keep]
     tmp = Path(path).with_suffix('.tmp')
     tmp.write_text(''.join(json.dumps(r) + '\n' for r in kept), encoding='utf-8')
     os.replace(tmp, path)

@@ -16,7 +16,7 @@ import torch
 
 from .checkpoint import newest_checkpoint, save_checkpoint, write_text
 from .config import Config, shown
-from .guard import locate
+from .guard import first_nonfinite_weight, locate
 from .model import NVAE
 from .rundir import RunDir, held, read_metrics, read_status, rewind_metrics, write_status
 from .state import NAMES, Moment, TrainState, contents, facts, is_finite, model_for_use, new_state, own_generators, restore, seed_from
@@ -130,7 +130,7 @@ def go_back(state:TrainState,
     halvings, rollbacks = p.halvings + 1, p.rollbacks + 1
     restore(state, content)
     state.progress.halvings, state.progress.rollbacks, state.progress.bad = halvings, rollbacks, 0
-    if state.main: rewind_metrics(state.run.metrics, state.progress.step)
+    if state.main: rewind_metrics(state.run.metrics, state.progress.step, keep=['event'])
     event(state, f"{trouble}: back to step {state.progress.step} with half the learning rate")
     save(state)
 
@@ -159,7 +159,7 @@ def look_at(state, assessing, previewing):
 
 def checkpoint(state):
     "A regular checkpoint: the run is well, or returns to the last time it was"
-    if not is_finite(state): return go_back(state, f"step {state.progress.step}: the weights are not finite")
+    if not is_finite(state): return go_back(state, f"step {state.progress.step}: {first_nonfinite_weight(state.objective) or 'the optimiser'} is not finite")
     state.progress.rollbacks = 0
     save(state)
 

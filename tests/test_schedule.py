@@ -36,7 +36,7 @@ def run(*args):
     return process.returncode, out, err
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=300):
     until = time.monotonic() + seconds
     while not condition(): assert time.monotonic() < until; time.sleep(.02)
 

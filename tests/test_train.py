@@ -1,0 +1,261 @@
+"What training promises when something goes wrong, and what each of its settings does"
+import math
+import os
+import resource
+import signal
+import subprocess
+import sys
+from itertools import islice
+
+import pytest
+import torch
+from training import config, loaders, train
+
+from nvae.checkpoint import load_model, read_checkpoint
+from nvae.config import BadInput
+from nvae.rundir import RunDir, open_run, read_metrics
+from nvae.state import new_state, own_generators
+from nvae.survey import held_out
+from nvae.train import RETURNS, TrainingFailed, fit, forward_backward, train_step
+
+
+@pytest.fixture
+def state(tmp_path):
+    cfg = config(lr_warmup=0)
+    with own_generators(): yield new_state(cfg, open_run(cfg, tmp_path), loaders(cfg))
+
+
+def take(state, n): return [train_step(state, [x]) for x in islice(state.loaders.train.batches(0), n)]
+
+
+def everything(state):
+    return {k: v.clone() for k, v in {**state.objective.state_dict(), **{f'ema.{k}': v for k, v in state.ema.state_dict().items()}}.items()}
+
+
+def assert_same(a, b):
+    for k in a: assert torch.equal(a[k], b[k]), k
+
+
+def events(run): return [r['message'] for r in read_metrics(run.metrics) if r['kind'] == 'event']
+
+
+# trouble: found within the step, said where, undone
+
+def spoil_image(state, x): x[3, 0, 5, 5] = math.nan
+def spoil_gradient(state, x): state.model.stem.weight.register_hook(lambda g: g*math.nan)
+def spoil_statistics(state, x): state.model.post_process[0].norm1.register_forward_pre_hook(lambda m, args: (args[0]*math.inf,))
+
+
+@pytest.mark.parametrize('spoil, words', [(spoil_image, 'images: 1 of 8'), (spoil_gradient, 'the gradient is not finite, first in the gradient of stem.weight'),
+                                          (spoil_statistics, 'first in the output of post_process.0.norm1')])
+def test_a_bad_step_leaves_no_trace(state, spoil, words):
+    assert take(state, 2) == [None, None]
+    before, x = everything(state), next(state.loaders.train.batches(1))
+    spoil(state, x)
+    assert words in train_step(state, [x])
+    assert_same(before, everything(state))
+    assert state.progress.step == 3
+
+
+def test_a_spoilt_weight_is_named_and_rolled_back(tmp_path):
+    "A NaN in one weight: every step is bad until the last checkpoint is taken back, with half the rate, which is kept"
+    def watch(status, records, last=False):
+        watch.n += 1
+        if watch.n == 3: watch.state.model.stem.weight.data[0, 0, 0, 0] = math.nan
+    watch.n, cfg = 0, config()
+    import nvae.train as module
+    begin = module.begin
+    def remember(*args): watch.state = begin(*args); return watch.state
+    module.begin = remember
+    try: train(cfg, tmp_path, watch)
+    finally: module.begin = begin
+    run = RunDir(tmp_path/'small')
+    assert 'the weights of stem.weight' in events(run)[0] and 'back to step 0 with half the learning rate' in events(run)[-1]
+    content = read_checkpoint(run.checkpoint)
+    assert content['progress']['halvings'] == 1
+    assert all(v.isfinite().all() for v in content['model'].values())
+
+
+def test_a_rate_of_ten_ends_with_a_reason(tmp_path):
+    "Divergence is met with halvings, and when they don't help with a message; no file holds a number that isn't finite"
+    cfg = config(lr=10., lr_warmup=0, lr_min=10., epochs=30, checkpoint_every=100, eval_every=100)
+    try: train(cfg, tmp_path)
+    except TrainingFailed as e: assert f'{RETURNS} returns' in str(e) and 'is not finite, first in' in str(e) and 'train.lr' in str(e)
+    run = RunDir(tmp_path/'small')
+    assert any('with half the learning rate' in e for e in events(run))
+    for file in run.path.glob('*.checkpoint'): assert all(v.isfinite().all() for v in read_checkpoint(file)['model'].values())
+
+
+# the settings
+
+def test_accumulation_averages_gradients(state):
+    "The gradient of two batches at once is the mean of their gradients (statistics and vectors put back between)"
+    xs, grads = list(islice(state.loaders.train.batches(0), 2)), []
+    kept = everything(state)
+    def gradient(batches):
+        state.objective.load_state_dict({k: v for k, v in kept.items() if not k.startswith('ema')})
+        forward_backward(state, batches)
+        return torch.cat([p.grad.flatten() for p in state.model.parameters()])
+    object.__setattr__(state.cfg.train, 'spectral_lambda_start', None); object.__setattr__(state.cfg.train, 'spectral_lambda', 0.)
+    state.model.eval()
+    for p in state.model.parameters(): p.grad = None
+    import nvae.train as module
+    seeds = iter([0, 1, 0, 1])
+    original, module.run_forward = module.run_forward, lambda s, x, i: (torch.manual_seed(next(seeds)), s.wrapped(x, s.cfg.train, **s.weights))[1]
+    try: grads = [gradient([x]) for x in xs]; both = gradient(xs)
+    finally: module.run_forward = original
+    torch.testing.assert_close(both*state.accelerator.gradient_accumulation_steps/2, (grads[0] + grads[1])/2*state.accelerator.gradient_accumulation_steps, rtol=1e-4, atol=1e-5)
+
+
+def test_clipping_shortens_the_gradient(tmp_path):
+    cfg = config(grad_clip=.5)
+    with own_generators():
+        state = new_state(cfg, open_run(cfg, tmp_path), loaders(cfg))
+        norm = forward_backward(state, [next(state.loaders.train.batches(0))])[5]
+    assert norm > .5
+    assert torch.cat([p.grad.flatten() for p in state.model.parameters()]).norm().item() == pytest.approx(.5, rel=1e-4)
+
+
+def test_recomputing_cells_changes_nothing(tmp_path):
+    "With gradient checkpointing: the same weights, and BatchNorm's statistics moved once per step"
+    runs = [train(config(gradient_checkpointing=on, ema_decay=0.), tmp_path/str(on)) and RunDir(tmp_path/str(on)/'small') for on in (False, True)]
+    a, b = (read_checkpoint(r.checkpoint)['model'] for r in runs)
+    for k in a: torch.testing.assert_close(a[k], b[k], rtol=1e-4, atol=1e-5, msg=k)
+    assert all(v == 10 for k, v in b.items() if k.endswith('num_batches_tracked'))
+
+
+def test_the_average_is_the_average(state):
+    "Against the recursion by hand; statistics are re-estimated, not averaged"
+    averages, n = None, 0
+    for x in islice(state.loaders.train.batches(0), 4):
+        train_step(state, [x])
+        weights, d = [p.detach().clone() for p in state.model.parameters()], min(.9, (1 + n)/(10 + n))
+        averages = weights if averages is None else [d*a + (1 - d)*w for a, w in zip(averages, weights)]
+        n += 1
+    for a, p in zip(averages, state.ema.module.parameters()): torch.testing.assert_close(a, p.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_model_file_holds_what_was_evaluated(tmp_path):
+    "The averaged weights, with statistics of their own: the figure in the file is reproduced from the file"
+    cfg = config()
+    model = train(cfg, tmp_path)
+    run = RunDir(tmp_path/'small')
+    loaded, facts = load_model(run.model, 'cpu'), load_model(run.model, 'cpu').facts
+    assert not model.training and facts['averaged']
+    with own_generators(): again = held_out(loaded, loaders(cfg).test.batches(), cfg.train.seed)['nelbo']
+    assert again == pytest.approx(facts['held_out_nelbo'], rel=1e-5)
+    raw = read_checkpoint(run.checkpoint)['model']
+    assert not torch.equal(raw['stem.weight'], loaded.stem.weight)
+    torch.testing.assert_close(load_model(run.checkpoint, 'cpu').stem.weight, loaded.stem.weight)
+
+
+@pytest.mark.parametrize('precision, used', [('bfloat16', 'bfloat16'), ('float16', 'float32')])
+def test_precision(tmp_path, precision, used):
+    "bfloat16 trains on a CPU; float16 doesn't exist there, which is said once and stored"
+    cfg = config(precision=precision, epochs=1)
+    if used != precision:
+        with pytest.warns(UserWarning, match='float16 isn.t available on cpu') as said: train(cfg, tmp_path)
+        assert len([w for w in said if 'isn\'t available' in str(w.message)]) == 1
+    else: train(cfg, tmp_path)
+    content = read_checkpoint(RunDir(tmp_path/'small').checkpoint)
+    assert content['facts']['precision'] == used
+    assert all(v.dtype == torch.float32 for v in content['model'].values() if v.is_floating_point())
+
+
+def test_looking_changes_nothing(tmp_path):
+    "However often previews and evaluations are made, the weights are the same"
+    runs = [train(config(eval_every=e, preview_every=e), tmp_path/str(e)) and RunDir(tmp_path/str(e)/'small') for e in (.2, 2)]
+    a, b = (read_checkpoint(r.checkpoint) for r in runs)
+    assert_same(a['model'], b['model'])
+    assert len(list(runs[0].images.iterdir())) > len(list(runs[1].images.iterdir()))
+
+
+def test_the_first_measurement_is_made_before_the_first_step(tmp_path):
+    train(config(epochs=1), tmp_path)
+    first = read_metrics(RunDir(tmp_path/'small').metrics)[0]
+    assert (first['kind'], first['step'], first['unit']) == ('test', 0, 'bits/dim')
+
+
+@pytest.mark.parametrize('likelihood, unit', [('bernoulli', 'nats'), ('normal', 'nats (density)')])
+def test_units(tmp_path, likelihood, unit):
+    train(config(model=dict(likelihood=likelihood, image_channels=1 if likelihood == 'bernoulli' else 3), epochs=1), tmp_path)
+    assert {r['unit'] for r in read_metrics(RunDir(tmp_path/'small').metrics) if 'unit' in r} == {unit}
+
+
+# other people and other disks
+
+def test_another_network_is_refused(tmp_path):
+    train(config(epochs=1), tmp_path)
+    before = RunDir(tmp_path/'small').checkpoint.read_bytes()
+    with pytest.raises(BadInput, match='z_channels was 2 and is now 3'): train(config(epochs=1, model=dict(z_channels=3)), tmp_path)
+    assert RunDir(tmp_path/'small').checkpoint.read_bytes() == before
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    "Even when somebody has copied it there"
+    train(config(epochs=1), tmp_path/'a'); train(config(epochs=1, model=dict(z_channels=3)), tmp_path/'b')
+    a, b = (RunDir(tmp_path/k/'small') for k in 'ab')
+    a.checkpoint.write_bytes(b.checkpoint.read_bytes())
+    with pytest.raises(BadInput, match='z_channels was 3 and is now 2'): train(config(epochs=2), tmp_path/'a')
+
+
+def test_an_unknown_tracker_is_refused(tmp_path):
+    with pytest.raises(BadInput, match='tensorbord.*did you mean .tensorboard'): train(config(tracker='tensorbord'), tmp_path)
+
+
+def test_a_full_disk(tmp_path):
+    "The run stops with the last checkpoint whole; as a limit on the size of files, which writes meet like a full disk"
+    cfg = config(checkpoint_every=.2)
+    def watch(status, records, last=False):
+        watch.n += 1
+        if watch.n == 3:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    watch.n = 0
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(TrainingFailed, match="can't be written .*the last checkpoint is whole"): train(cfg, tmp_path, watch)
+    finally: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    run = RunDir(tmp_path/'small')
+    assert read_checkpoint(run.checkpoint)['progress']['step'] >= 2
+    assert not list(run.path.glob('.*.tmp'))
+    train(cfg, tmp_path)
+    assert read_checkpoint(run.checkpoint)['progress']['step'] == 10
+
+
+READ_ONLY = """
+import os, sys
+from pathlib import Path
+from training import config, train
+from nvae.train import TrainingFailed
+folder, cfg = Path(sys.argv[1]), config(checkpoint_every=.2)
+train(cfg, folder/'warm')
+if os.getuid() == 0: os.chown(folder, 65534, 65534); os.setgid(65534); os.setuid(65534)  # somebody whom permissions bind
+def watch(status, records, last=False):
+    watch.n += 1
+    if watch.n == 3: os.chmod(folder/'small', 0o500)
+watch.n = 0
+try: train(cfg, folder, watch)
+except TrainingFailed as e: print(e)
+"""
+
+
+def test_a_folder_made_read_only(tmp_path):
+    "The run stops with the last checkpoint whole"
+    folder = tmp_path/'runs'; folder.mkdir()
+    for p in (tmp_path, *tmp_path.parents[:-2]): os.chmod(p, os.stat(p).st_mode | 0o055)
+    env = {**os.environ, 'PYTHONPATH': os.path.dirname(__file__), 'OMP_NUM_THREADS': '1'}
+    out = subprocess.run([sys.executable, '-c', READ_ONLY, folder], capture_output=True, text=True, env=env)
+    assert "can't be written" in out.stdout and 'the last checkpoint is whole' in out.stdout, out.stderr
+    os.chmod(folder/'small', 0o700)
+    assert read_checkpoint(RunDir(folder/'small').checkpoint)['progress']['step'] >= 2
+
+
+def test_a_second_process_is_refused(tmp_path):
+    "While a run is trained, with the name of who trains it"
+    cfg, refused = config(epochs=1), []
+    def watch(status, records, last=False):
+        try: fit(cfg, RunDir(tmp_path/'small'), loaders(cfg))
+        except BadInput as e: refused.append(str(e))
+    train(cfg, tmp_path, watch)
+    assert refused and f'process {os.getpid()} ' in refused[0]
