@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['TEMPERATURES', 'held_out', 'likelihood_unit', 'quoted', 'active_units', 'record', 'record_training', 'speed',
-           'seconds_left', 'tell', 'assess', 'reconstructions', 'first_images', 'preview', 'show_images', 'pixels']
+           'seconds_left', 'event', 'tell', 'assess', 'reconstructions', 'first_images', 'preview', 'show_images',
+           'pixels']
 
 # %% ../nbs/12_survey.ipynb #12-survey-003
 import math, time
@@ -89,6 +90,10 @@ def seconds_left(state:TrainState)->float:
     "By the pace of this process so far, evaluations included"
     return (state.last - state.position)*(time.monotonic() - state.began.clock)/max(1, state.progress.step - state.began.step)
 
+def event(state:TrainState, message:str):
+    "Something a person should know: in metrics.jsonl, and in the notebook"
+    if state.main: record(state, 'event', message=message); print(message, flush=True)
+
 # %% ../nbs/12_survey.ipynb #12-survey-018
 def tell(state:TrainState, doing='training', message=None, now=False):
     "Replace status.json, at most twice a second"
@@ -108,6 +113,7 @@ def assess(state:TrainState, model:NVAE):
     p.held_out = found['nelbo']
     record(state, 'test', **found, value=quoted(p.held_out, cfg.model), unit=likelihood_unit(cfg.model), active_units=active_units(model.eval(), batches[0]))
     if not state.main: return
+    if not math.isfinite(p.held_out): event(state, f"step {p.step}: the held-out likelihood is not finite")
     save_model(model, state.run.model, **facts(state))
     if math.isfinite(p.held_out) and p.held_out < (math.inf if p.best is None else p.best):
         p.best = p.held_out

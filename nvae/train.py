@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['READABLE', 'PATIENCE', 'RETURNS', 'to_device', 'forward_backward', 'run_forward', 'clip', 'train_step', 'applied',
-           'find_trouble', 'Interrupted', 'TrainingFailed', 'stop_requests', 'save', 'go_back', 'event', 'after_step',
-           'look_at', 'checkpoint', 'rest_of_pass', 'train_pass', 'fit', 'begin', 'other_images', 'finish', 'reported']
+           'find_trouble', 'Interrupted', 'TrainingFailed', 'stop_requests', 'save', 'go_back', 'after_step', 'look_at',
+           'checkpoint', 'rest_of_pass', 'train_pass', 'fit', 'begin', 'other_images', 'finish', 'reported']
 
 # %% ../nbs/12_train.ipynb #12-train-003
 import math, signal, threading, time
@@ -20,7 +20,7 @@ from .guard import first_nonfinite_weight, locate
 from .model import NVAE
 from .rundir import RunDir, held, read_metrics, read_status, rewind_metrics, write_status
 from .state import NAMES, Moment, TrainState, contents, facts, is_finite, model_for_use, new_state, own_generators, restore, seed_from
-from .survey import assess, preview, record, record_training, tell
+from .survey import assess, event, preview, record_training, tell
 
 # %% ../nbs/12_train.ipynb #12-train-008
 def to_device(state, x):
@@ -133,10 +133,6 @@ def go_back(state:TrainState,
     if state.main: rewind_metrics(state.run.metrics, state.progress.step, keep=['event'])
     event(state, f"{trouble}: back to step {state.progress.step} with half the learning rate")
     save(state)
-
-def event(state, message):
-    "Something a person should know"
-    if state.main: record(state, 'event', message=message); print(message, flush=True)
 
 # %% ../nbs/12_train.ipynb #12-train-021
 def after_step(state:TrainState, stops:list, watch):
