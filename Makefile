@@ -33,7 +33,7 @@ test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on J
 MEASURED := tiny logistic_mixture10latent big_logistic_mixture20latentnoflows quickstart
 bench: $(READY) ## measure speed and memory on this machine, for nbs/31_benchmarks.ipynb
 	@rm -f nbs/.measuring.jsonl
-	@for name in $(MEASURED); do $(BIN)/nvae bench --config $$name --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
+	@for name in $(MEASURED); do $(BIN)/nvae bench --config $$name --seconds 8 --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
 	@mv nbs/.measuring.jsonl nbs/benchmarks.jsonl
 
 lab: $(READY) ## open the book in JupyterLab

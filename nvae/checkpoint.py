@@ -130,7 +130,7 @@ def save_checkpoint(content:dict, # tensors and plain values
     with replacing(path) as tmp:
         try:
             with open(tmp, 'wb') as f: torch.save(dict(format='nvae.checkpoint', version=1, **content), f)
-        except RuntimeError as e: raise (e.__context__ if isinstance(e.__context__, OSError) else e)  # PyTorch hides a full disk behind an error of its own
+        except RuntimeError as e: raise (e.__context__ if isinstance(e.__context__, OSError) else e) from None  # PyTorch hides a full disk behind an error of its own
         if keep and path.exists(): os.replace(path, previous(path))
     return path
 

@@ -162,7 +162,7 @@ class TrainConfig(Frozen):
     epochs: float = Field(100, gt=0, description="passes over the training images")
     batch_size: Count = Field(32, description="images per step and process")
     accumulate: Count = Field(1, description="batches whose gradients are averaged for one optimiser step")
-    lr: float = Field(1e-2, gt=0, le=1, description="highest learning rate")
+    lr: float = Field(1e-2, gt=0, le=100, description="highest learning rate")
     lr_min: float = Field(1e-4, ge=0, description="learning rate at the end of the cosine")
     lr_warmup: float = Field(5, ge=0, description="epochs over which the rate rises from 0")
     cosine: Literal['step', 'epoch'] = Field('step', description="how often the rate moves along the cosine; per epoch as in the official code")

@@ -12,8 +12,8 @@ MODEL = dict(image_size=16, channels=8, n_scales=2, n_groups=1, z_channels=2, n_
 TRAIN = dict(epochs=2, batch_size=8, lr_warmup=0.2, kl_warmup=1, spectral_lambda_start=0.1, tracker='none', preview_every=100, ema_decay=0.9)
 
 
-def config(name='small', model={}, data={}, **train):
-    return Config.from_dict(dict(name=name, model={**MODEL, **model}, data=data, train={**TRAIN, **train}))
+def config(name="small", model=(), data=(), **train):
+    return Config.from_dict(dict(name=name, model={**MODEL, **dict(model)}, data=dict(data), train={**TRAIN, **train}))
 
 
 def images(n, seed, channels=3):
