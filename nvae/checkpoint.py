@@ -7,7 +7,7 @@ __all__ = ['IMPORT_HINT', 'replacing', 'write_text', 'best_device', 'save_model'
            'previous', 'save_checkpoint', 'newest_checkpoint']
 
 # %% ../nbs/11_checkpoint.ipynb #11-checkpoint-003
-import json, os, pickle
+import json, os, pickle, threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from .model import NVAE
 def replacing(path, # the file to write
              ):     # yields a temporary path beside it, renamed onto it when the block ends without an error
     "Write a file whole or not at all; whatever was there before stays until the new one is complete"
-    path = Path(path); tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path = Path(path); tmp = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         tmp.touch(); mode = tmp.stat().st_mode
         yield tmp

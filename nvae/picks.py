@@ -6,7 +6,7 @@
 __all__ = ['pixel_hash', 'as_pick', 'pictures', 'recreate', 'read_picks', 'read_seed', 'Picks', 'same']
 
 # %% ../nbs/17d_picks.ipynb #17d-picks-003
-import base64, hashlib, io, json, time
+import base64, hashlib, io, json, threading, time
 from pathlib import Path
 
 import numpy as np
@@ -70,17 +70,21 @@ def read_seed(path)->int:
 class Picks:
     "The picks of one model, always as they are on disk"
     def __init__(self, studio:Studio): # with a model loaded
-        self.path, self.past = studio.home / 'picks' / f'{studio.sha256[:12]}.json', []
+        self.path, self.past, self.writing = studio.home / 'picks' / f'{studio.sha256[:12]}.json', [], threading.Lock()
         self.about = dict(format='nvae.picks', version=1, model=str(studio.file), sha256=studio.sha256)
         self.items, self.seed = read_picks(self.path), read_seed(self.path)
 
     def __len__(self): return len(self.items)
 
     def _put(self, items, remember=True):
+        with self.writing: self._write(items)
         if remember: self.past.append(self.items)
+        self.items = items
+
+    def _write(self, items):
+        "The file anew; raises `BadInput` where it can't be"
         try: self.path.parent.mkdir(parents=True, exist_ok=True); write_text(self.path, json.dumps(dict(self.about, seed=self.seed, picks=items)))
         except OSError as e: raise BadInput(f"{shown(self.path)} can't be written ({e.strerror}): this pick is not saved") from None
-        self.items = items
 
     def now(self)->list:
         "What is on disk"

@@ -7,7 +7,7 @@ __all__ = ['SUBFOLDER', 'is_done', 'summary', 'execute', 'signals', 'send', 'att
            'flat', 'configured', 'source']
 
 # %% ../nbs/18_schedule.ipynb #18-schedule-003
-import os, signal, sys, time
+import os, signal, time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -95,7 +95,6 @@ def train_headless(name:str,        # a configuration's name, or the path of a Y
                    data=None,       # a folder of images or a data set's name, in place of the configured one
                    fresh=False,     # begin anew; an older run of this name is kept as NAME.1
                    runs='runs',     # folder of all runs
-                   processes=1,     # processes that train together
                   )->int:           # exit code
     "Train in a notebook of its own, or go on with it; raises `BadInput` before anything is started, where that can be known"
     cfg = configured(name, overrides, data)
@@ -104,7 +103,7 @@ def train_headless(name:str,        # a configuration's name, or the path of a Y
     if is_done(cfg, run): bar.close(f"already done: {summary(run)}"); return 0
     with signals() as got:
         write_status(run, state='starting', message='starting the kernel')
-        error = run_watched(run, dict(config=str(name), overrides=flat(overrides), data=data and str(data), runs=str(runs), processes=processes), bar, got)
+        error = run_watched(run, dict(config=str(name), overrides=flat(overrides), data=data and str(data), runs=str(runs)), bar, got)
         line, code = outcome(error, got, run)
     bar.close(line)
     return code
