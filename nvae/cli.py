@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['app', 'File', 'Temperature', 'Iterations', 'Count', 'Seed', 'Out', 'Pixels', 'Overrides', 'Groups', 'Json', 'HEADER',
-           'Picture', 'main', 'short', 'config_line', 'configs', 'train', 'sample', 'about', 'info', 'interpolate',
-           'reconstruct', 'explore', 'bench']
+           'Picture', 'temperatures', 'in_name', 'main', 'short', 'config_line', 'configs', 'train', 'sampled',
+           'sample', 'about', 'info', 'command_line', 'interpolate', 'reconstruct', 'explore', 'evaluate', 'bench']
 
 # %% ../nbs/19_cli.ipynb #19-cli-004
 import json
 import re
+import shlex
 import sys
 import traceback
 import warnings
@@ -28,8 +29,19 @@ def _front():
     "NVAE, the deep hierarchical variational autoencoder: train one, draw from it, take its latents apart."
 
 # %% ../nbs/19_cli.ipynb #19-cli-010
-File = Annotated[str, typer.Argument(metavar='FILE', help='a .model or a .checkpoint')]
-Temperature = Annotated[float, typer.Argument(metavar='TEMPERATURE', min=0, max=2, help='factor on the standard deviation of every prior, 0 to 2; 0.7 is a good start')]
+File = Annotated[str, typer.Argument(metavar='FILE', show_default=False, help='a .model or a .checkpoint')]
+
+def temperatures(text): # '0.7', or one number per scale, coarse to fine: '0.9,0.7'
+    "One number, or a tuple; Typer turns what is raised into its line"
+    try: ts = [float(t) for t in str(text).split(',')]
+    except ValueError: raise typer.BadParameter(f"{text!r} is not a number from 0 to 2, nor one per scale, as in 0.9,0.7") from None
+    if not all(0 <= t <= 2 for t in ts): raise typer.BadParameter(f'{text} is not in the range 0<=x<=2.')
+    return ts[0] if len(ts) == 1 else tuple(ts)
+
+def in_name(temperature): return '-'.join(f'{t:g}' for t in (temperature if isinstance(temperature, tuple) else (temperature,)))
+
+Temperature = Annotated[object, typer.Argument(metavar='TEMPERATURE', parser=temperatures, show_default=False,
+                                               help='factor on the standard deviation of every prior, 0 to 2, or one per scale, coarse to fine (0.9,0.7); 0.7 is a good start')]
 Iterations = Annotated[int, typer.Argument(metavar='ITERATIONS', min=0, show_default=False,
                                            help="passes of 32 images over which BatchNorm's averages are estimated anew; 20 if not given, 0 keeps the stored ones")]
 Count = Annotated[int, typer.Option('--n', min=1, help='images')]
@@ -124,7 +136,6 @@ def train(
     overrides: Overrides = None,
     data: Annotated[str | None, typer.Option('--data', metavar='WHERE', show_default=False, help='a folder of images, or a data set by name')] = None,
     fresh: Annotated[bool, typer.Option('--fresh', help='start anew; the old run is kept under another name')] = False,
-    processes: Annotated[int, typer.Option('--processes', min=1, help='processes that train together')] = 1,
     runs: Annotated[Path, typer.Option('--runs', metavar='FOLDER', help='where the folder of the run is made')] = Path('runs')):
     """Train a model, or go on with a training that was interrupted.
 
@@ -135,11 +146,20 @@ def train(
       nvae train quickstart --data ~/Pictures/cats --set name=cats --set epochs=20
     """
     from nvae.schedule import train_headless
-    return train_headless(name, overrides=overrides or [], data=data, fresh=fresh, runs=runs, processes=processes)
+    return train_headless(name, overrides=overrides or [], data=data, fresh=fresh, runs=runs)
 
 # %% ../nbs/19_cli.ipynb #19-cli-028
+def sampled(like, file, temperature):
+    "What goes without saying: a FILE and a TEMPERATURE, unless a picture tells both"
+    from nvae.config import BadInput
+    if like and temperature is not None: raise BadInput("with --like everything but FILE comes from the picture; leave TEMPERATURE out")
+    for name, value in dict(FILE=file, TEMPERATURE=temperature).items():
+        if not like and value is None: raise BadInput(f"Missing argument '{name}'. See nvae sample --help")
+
 @app.command()
-def sample(file: File, temperature: Temperature, iterations: Iterations = 20, n: Count = 9, pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None):
+def sample(
+    file: File = None, temperature: Temperature = None, iterations: Iterations = 20, n: Count = 9, pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None,
+    like: Annotated[Path | None, typer.Option('--like', metavar='PNG', show_default=False, help='draw the images of a saved picture again; FILE only where the model has moved')] = None):
     """Draw images from a model and save them as one picture.
 
     Before drawing, BatchNorm's averages are estimated anew at this temperature, in ITERATIONS passes; the file stays as it is.
@@ -149,10 +169,11 @@ def sample(file: File, temperature: Temperature, iterations: Iterations = 20, n:
       nvae sample runs/quickstart/quickstart.model 0.7 --seed 3 --out faces.png
     """
     from nvae.checkpoint import load_model
-    from nvae.sampling import sample_images
-    from nvae.viz import image_grid, save_png
-    images = sample_images(load_model(file), n, temperature, iterations=iterations, seed=seed, pixels=pixels)
-    print(save_png(image_grid(images), out or f'{Path(file).stem}-t{temperature:g}-seed{seed}.png'))
+    from nvae.recipe import Recipe, like as again, save_again, save_drawing
+    sampled(like, file, temperature)
+    if like: return print(save_again(again(like, file), out or f'{like.stem}-again.png'))
+    recipe = Recipe(seed, n, temperature, iterations, pixels)
+    print(save_drawing(load_model(file), file, [recipe], out or f'{Path(file).stem}-t{in_name(temperature)}-seed{seed}.png'))
 
 # %% ../nbs/19_cli.ipynb #19-cli-035
 def about(path)->dict: # plain values
@@ -179,6 +200,11 @@ def info(file: File, as_json: Json = False):
     print(json.dumps(known) if as_json else '\n'.join(f'{k:<17} {v}' for k, v in lines.items()))
 
 # %% ../nbs/19_cli.ipynb #19-cli-040
+def command_line(verb, *arguments, **options): # options as they are typed, with '_' for '-'
+    "The line that makes a picture, for the PNG to carry"
+    typed = [f'--{k.replace("_", "-")}' + ('' if x is True else f'={x}') for k, v in options.items() for x in (v if isinstance(v, list) else [v]) if x not in (None, False)]
+    return shlex.join(['nvae', verb, *map(str, arguments), *typed])
+
 Picture = Annotated[Path, typer.Argument(show_default=False, help='an image file')]
 
 @app.command()
@@ -196,17 +222,18 @@ def interpolate(
     from nvae.checkpoint import load_model
     from nvae.explore import interpolate as between
     from nvae.images import load_image
+    from nvae.recipe import provenance
     from nvae.viz import image_grid, save_png
-    model = load_model(file)
+    model, line = load_model(file), command_line('interpolate', file, image1, image2, n, space=space, path=path, group=groups)
     images = between(model, *(load_image(p, model.cfg) for p in (image1, image2)), n, space, path, groups)
-    print(save_png(image_grid(images, n_cols=len(images)), out or f'{image1.stem}-{image2.stem}.png'))
+    print(save_png(image_grid(images, n_cols=len(images)), out or f'{image1.stem}-{image2.stem}.png', provenance(model, file, None, command=line)))
 
 # %% ../nbs/19_cli.ipynb #19-cli-041
 @app.command()
 def reconstruct(
     file: File, images: Annotated[list[Path], typer.Argument(metavar='IMAGE...', show_default=False, help='image files')],
     n_groups: Annotated[int | None, typer.Option('--groups', metavar='K', min=0, show_default=False, help='take only the K coarsest groups from the image; all if not given')] = None,
-    temperature: Annotated[float, typer.Option('--temperature', min=0, max=2, help="of the other groups; 0: their prior's means")] = 0.0,
+    temperature: Annotated[object, typer.Option('--temperature', metavar='T', parser=temperatures, show_default=False, help="of the other groups; their prior's means if not given")] = 0.0,
     draw: Annotated[bool, typer.Option('--sample', help="draw the image's latents too, instead of taking their means")] = False,
     seed: Seed = 0, out: Out = None):
     """Encode images and decode them again. From all latent groups, or from the coarsest ones; the originals stand above.
@@ -219,11 +246,12 @@ def reconstruct(
     from nvae.checkpoint import load_model
     from nvae.explore import reconstruct as rebuilt
     from nvae.images import load_image
+    from nvae.recipe import provenance
     from nvae.viz import image_grid, save_png
-    model = load_model(file)
+    model, line = load_model(file), command_line('reconstruct', file, *images, groups=n_groups, temperature=in_name(temperature).replace('-', ','), sample=draw, seed=seed)
     originals = torch.cat([load_image(p, model.cfg) for p in images])
     again = rebuilt(model, originals, n_groups, temperature, draw, seed).cpu()
-    print(save_png(image_grid(torch.cat([originals, again]), n_cols=len(images)), out or f'{images[0].stem}-reconstructed.png'))
+    print(save_png(image_grid(torch.cat([originals, again]), n_cols=len(images)), out or f'{images[0].stem}-reconstructed.png', provenance(model, file, None, command=line)))
 
 # %% ../nbs/19_cli.ipynb #19-cli-046
 @app.command()
@@ -232,28 +260,68 @@ def explore(
     n: Annotated[int, typer.Option('--n', min=1, help='variants per row')] = 6,
     strength: Annotated[float, typer.Option('--strength', min=0, help='factor on the fresh noise, in place of the temperature')] = 1.0,
     difference: Annotated[bool, typer.Option('--difference', help='show the change, twice amplified, instead of the variant')] = False,
+    cell: Annotated[str | None, typer.Option('--cell', metavar='ROW,COLUMN', show_default=False, help='change only this position of the latents')] = None,
     pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None):
     """Show what each latent group decides. One row per group, with fresh noise in that group alone; the unchanged image comes first.
 
     \b
     Example:
-      nvae explore runs/quickstart/quickstart.model 0.7 --group 0 --group 1 --strength 1.5
+      nvae explore runs/quickstart/quickstart.model 0.7 --group 0 --group 'scale 0' --strength 1.5
     """
-    import torch
     from nvae.checkpoint import load_model
-    from nvae.explore import difference as changes, explore as varied, resample
-    from nvae.model import draw_noise
-    from nvae.sampling import estimate_statistics, using_statistics
-    from nvae.viz import image_grid, save_png
+    from nvae.explore import parse_cell
+    from nvae.recipe import Recipe, explore_recipes, save_drawing
     model = load_model(file)
-    noise = draw_noise(model.cfg, 1, seed)
-    with using_statistics(model, estimate_statistics(model, temperature, iterations, seed)):
-        rows = varied(model, noise, groups or None, n, temperature, strength, seed, pixels)
-        same = resample(model, noise, [], 1, temperature, pixels, seed).expand(len(rows), 1, -1, -1, -1)
-    images = torch.cat([same, changes(rows, same) if difference else rows], 1).flatten(0, 1)
-    print(save_png(image_grid(images, n_cols=n + 1), out or f'{Path(file).stem}-explore-t{temperature:g}-seed{seed}.png'))
+    recipes, layout = explore_recipes(model.cfg, groups or None, n, strength, parse_cell(cell), 2. * difference, Recipe(seed, 1, temperature, iterations, pixels))
+    print(save_drawing(model, file, recipes, out or f'{Path(file).stem}-explore-t{in_name(temperature)}-seed{seed}.png', **layout))
 
 # %% ../nbs/19_cli.ipynb #19-cli-051
+@app.command()
+def evaluate(
+    file: File,
+    data: Annotated[str | None, typer.Option('--data', metavar='WHERE', show_default=False, help="a folder of images, or a data set by name; the model's own data if not given")] = None,
+    k: Annotated[int, typer.Option('--importance-samples', metavar='K', help='draws from the posterior per image; the more, the tighter the bound')] = 1,
+    limit: Annotated[int | None, typer.Option('--limit', metavar='N', show_default=False, help='only the first N images')] = None,
+    with_fid: Annotated[bool, typer.Option('--fid', help='also the Fréchet distance of samples to the training images')] = False,
+    n: Annotated[int, typer.Option('--samples', help='for --fid')] = 50_000,
+    temperature: Annotated[object, typer.Option('--temperature', metavar='T', parser=temperatures, help='of those samples')] = 1.0,
+    iterations: Annotated[int, typer.Option('--iterations', min=0, help="passes that estimate BatchNorm's averages for them")] = 20,
+    inception: Annotated[Path | None, typer.Option('--inception', metavar='FILE', show_default=False, help="the Inception network's weights, where they can't be fetched")] = None,
+    batch_size: Annotated[int, typer.Option('--batch-size', min=1, help='images times draws in memory at once')] = 64, seed: Seed = 0, as_json: Json = False):
+    """Measure how probable a model finds images it has not seen. Bits per dimension, nats for binary images, and what each group does.
+
+    \b
+    Example:
+      nvae evaluate runs/quickstart/quickstart.model --importance-samples 100 --limit 500
+    """
+    from nvae.checkpoint import load_model
+    from nvae.evaluate import evaluate as measured, fid, images_of, summary, with_data
+    model = load_model(file)
+    images = images_of(with_data(model.config, data), progress=True)
+    distance = dict(fid=fid(model, images.train, n, temperature, iterations, seed=seed, weights=inception, progress=True)) if with_fid else {}
+    result = {**measured(model, images.test, k, limit, seed, batch_size, progress=True, model_file=str(file), **images.about), **distance}
+    print(json.dumps(result) if as_json else summary(result))
+
+# %% ../nbs/19_cli.ipynb #19-cli-056
+def _import(official: Annotated[Path, typer.Argument(metavar='OFFICIAL', show_default=False, help="the official code's checkpoint.pt")],
+            out: Annotated[Path, typer.Argument(metavar='OUT', show_default=False, help='the .model to write')]):
+    """Convert a checkpoint of the official NVAE code. Nothing in it is run.
+
+    \b
+    Example:
+      nvae import checkpoint.pt celeba64.model
+    """
+    from nvae.checkpoint import save_model
+    from nvae.config import BadInput
+    from nvae.interop import load_official
+    model = load_official(official)
+    try: out.parent.mkdir(parents=True, exist_ok=True); print(save_model(model, out, imported_from=official.name))
+    except OSError as e: raise BadInput(f"{out} can't be written: {e.strerror or e}") from None
+
+_import.__name__ = 'import'
+app.command('import')(_import)
+
+# %% ../nbs/19_cli.ipynb #19-cli-059
 @app.command()
 def bench(
     config: Annotated[str, typer.Option('--config', metavar='NAME', help='the configuration to measure')] = 'quickstart',

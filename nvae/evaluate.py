@@ -6,7 +6,7 @@
 __all__ = ['ACTIVE', 'DELAY', 'ACTIVE_IMAGES', 'CHANNELS', 'INCEPTION', 'answer', 'log_weight', 'Estimate', 'estimate',
            'device_noise', 'plan', 'in_groups', 'Moments', 'check_images', 'n_available', 'as_batches', 'counted',
            'evaluate', 'with_data', 'Images', 'images_of', 'gap_images', 'draw_images_at', 'fid_metric', 'frechet',
-           'fid', 'summary']
+           'fid', 'fid_line', 'summary']
 
 # %% ../nbs/15_evaluate.ipynb #15-evaluate-003
 import math, sys, time
@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from .config import BadInput, Config, DataConfig, Dataset, ModelConfig, nearest, shown
 from .data import Batches, dataloaders
 from .explore import embed
-from .losses import bits_per_dim, n_dimensions, negative_elbo, reconstruction
+from .losses import n_dimensions, negative_elbo, reconstruction
 from .model import NVAE, Output, draw_noise, infer
 from .recipe import model_hash
 from .sampling import draw_images, estimate_statistics, sample_images, using_statistics
@@ -102,10 +102,12 @@ class Moments:
 def check_images(x:torch.Tensor, cfg:ModelConfig):
     "Raises `BadInput` for images that aren't the model's"
     want = (cfg.image_channels, *cfg.size)
-    if x.dim() != 4 or tuple(x.shape[1:]) != want: raise BadInput(f"images of shape {tuple(x.shape[1:])} (channels, height, width) given, but this model is of {want}; a likelihood of resized images would be another one's")
+    if x.dim() != 4 or tuple(x.shape[1:]) != want:
+        raise BadInput(f"images of shape {tuple(x.shape[1:])} (channels, height, width) given, but this model is of {want}; a likelihood of resized images would be another one's")
     if not cfg.is_discrete: return
     top = 1 if cfg.likelihood == 'bernoulli' else 2 ** cfg.n_bits - 1
-    if not ((x >= 0) & (x <= 1)).all() or ((x * top).round() - x * top).abs().max() > 1e-2: raise BadInput(f"images must lie in [0, 1] on this model's {top + 1} levels, or they have no probability under it")
+    if not ((x >= 0) & (x <= 1)).all() or ((x * top).round() - x * top).abs().max() > 1e-2:
+        raise BadInput(f"images must lie in [0, 1] on this model's {top + 1} levels, or they have no probability under it")
 
 def n_available(images)->int: return images.n_images if isinstance(images, Batches) else len(images)
 
@@ -170,7 +172,8 @@ def with_data(cfg:Config, where=None, # a folder of images, a data set's name, o
     if where is None or str(where) == cfg.data.dataset: return cfg
     folder, name = Path(where).expanduser().is_dir(), str(where)
     if not folder and name not in get_args(Dataset): raise BadInput(f"--data {where}: there is no such folder, and no data set of that name{nearest(where, get_args(Dataset))}")
-    if not folder and CHANNELS.get(name, cfg.model.image_channels) != cfg.model.image_channels: raise BadInput(f"--data {where} has images of {CHANNELS[name]} channel(s), the model is of {cfg.model.image_channels}")
+    found, want = CHANNELS.get(name), cfg.model.image_channels
+    if not folder and found not in (None, want): raise BadInput(f"--data {where} has images of {found} channel(s), the model is of {want}")
     return cfg.model_copy(update=dict(data=DataConfig(dataset='folder', root=name) if folder else DataConfig(dataset=name)))
 
 class Images(NamedTuple):
@@ -210,8 +213,9 @@ def fid_metric(feature:nn.Module|None=None, # (B, C, H, W) in [0, 1] → (B, F);
     from torchmetrics.image.fid import FrechetInceptionDistance
     if weights is not None and not Path(weights).is_file(): raise BadInput(f"there is no file {shown(weights)}; Inception's weights are {INCEPTION}, from the releases of torch-fidelity")
     try: return FrechetInceptionDistance(feature=2048 if feature is None else feature, normalize=True, feature_extractor_weights_path=None if weights is None else str(weights))
-    except ModuleNotFoundError: raise BadInput("FID needs the Inception network of torch-fidelity: `pip install torch-fidelity`, then once more (it fetches the weights; or give them with --inception FILE), or pass a feature network of your own") from None
-    except Exception as e: raise BadInput(f"Inception's weights can't be had ({type(e).__name__}: {str(e)[:80]}); download {INCEPTION} from the releases of torch-fidelity and give it with --inception FILE") from None
+    except ModuleNotFoundError: todo = "is torch-fidelity's: `pip install torch-fidelity`, which fetches the weights (or give them with --inception FILE), or pass a feature network of your own"
+    except Exception as e: todo = f"can't be had ({type(e).__name__}: {str(e)[:80]}): download {INCEPTION} from the releases of torch-fidelity and give it with --inception FILE"
+    raise BadInput(f"FID needs the Inception network, which {todo}")
 
 def frechet(real, fake,          # iterators of images (B, C, H, W) in [0, 1]
             metric,              # of `fid_metric`
@@ -244,15 +248,20 @@ def fid(model:NVAE, real,         # images of the data: a tensor (N, C, H, W) in
                                          features='Inception (torch-fidelity), 2048' if feature is None else type(feature).__name__, model_sha256=model_hash(model)))
 
 # %% ../nbs/15_evaluate.ipynb #15-evaluate-049
+def fid_line(r:dict)->str: # of `fid`
+    p = r['protocol']
+    return f"FID               {r['fid']:.2f} ({p['samples']} samples at temperature {p['temperature']}, {p['images']} images; {p['features']})"
+
 def summary(result:dict)->str: # of `evaluate`
     "The figures and what they are figures of, in a few lines"
     r, p = result, result['protocol']
     def pm(key): return f"{r[key]:.4f}" + (f" ± {r[key + '_se']:.4f}" if r[key + '_se'] is not None else '')
     where = ', '.join(str(p[k]) for k in ('data', 'split') if k in p)
-    lines = [f"negative ELBO     {pm('nelbo')} {r['unit']}", f"-log p, K = {p['importance_samples']:<5} {pm('nll')} {r['unit']} (an upper bound in expectation)" if p['importance_samples'] > 1 else None,
+    lines = [f"negative ELBO     {pm('nelbo')} {r['unit']}",
+             f"-log p, K = {p['importance_samples']:<5} {pm('nll')} {r['unit']} (an upper bound in expectation)" if p['importance_samples'] > 1 else None,
              f"KL per group      {' '.join(f'{k:.1f}' for k in r['kl_per_group'])} nats, coarse to fine; {r['kl']:.1f} in all",
              f"active units      {' '.join(f'{a:.0%}' for a in r['active_units'])}" + (f"; collapsed: {', '.join(map(str, r['collapsed']))}" if r['collapsed'] else ''),
-             f"FID               {r['fid']['fid']:.2f} ({r['fid']['protocol']['samples']} samples at temperature {r['fid']['protocol']['temperature']}, {r['fid']['protocol']['images']} images; {r['fid']['protocol']['features']})" if 'fid' in r else None,
+             fid_line(r['fid']) if 'fid' in r else None,
              f"on                {p['images']} images{f' of {where}' if where else ''}; seed {p['seed']}, {p['dimensions']} dimensions, {p['batchnorm']}, {p['seconds']:.0f} s on {p['device']}",
              f"model             {p['model_sha256'][:16]}"]
     return '\n'.join(line for line in lines if line)

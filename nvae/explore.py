@@ -56,7 +56,8 @@ def groups_named(cfg:ModelConfig, groups=None, # a number, 'scale N', several of
     "The groups that are meant; raises `BadInput` for those that aren't there"
     known = {**{str(g): [g] for g in range(len(cfg.latent_shapes))}, **{f'scale {s}': [g for g, of in enumerate(cfg.scale_of_group) if of == s] for s in range(cfg.n_scales)}}
     names = list(range(len(cfg.latent_shapes))) if groups is None else [groups] if isinstance(groups, (int, str)) else list(groups)
-    if missing := [n for n in names if str(n) not in known]: raise BadInput(f"there is no group {missing[0]!r}: this model has groups 0 to {len(cfg.latent_shapes) - 1}, coarse to fine, and scale 0 to scale {cfg.n_scales - 1}, the largest first")
+    if missing := [n for n in names if str(n) not in known]:
+        raise BadInput(f"there is no group {missing[0]!r}: this model has groups 0 to {len(cfg.latent_shapes) - 1}, coarse to fine, and scale 0 to scale {cfg.n_scales - 1}, the largest first")
     if not names: raise BadInput("no group was named; give at least one")
     return sorted({g for n in names for g in known[str(n)]})
 

@@ -147,11 +147,14 @@ def like(png,         # a PNG that nvae saved
         )->Again:
     "Draw the images of a PNG again; raises `BadInput` when it carries nothing, its model isn't there, or is another one now"
     meta = read_png_meta(png); recipes, source = recipes_in(meta), file or _source(meta)
-    if not recipes: raise BadInput(f"{shown(png)} wasn't drawn from the prior" + (f"; it was made by: {meta['command']}" if 'command' in meta else ", so it can't be drawn again from what it carries"))
-    if file is None and not Path(source).is_file() and Path(source).name != source: raise BadInput(f"{shown(png)} was drawn from {source}, which isn't there; name the model's file after the picture")
+    told = f"; it was made by: {meta['command']}" if 'command' in meta else ", so it can't be drawn again from what it carries"
+    if not recipes: raise BadInput(f"{shown(png)} wasn't drawn from the prior{told}")
+    if file is None and not Path(source).is_file() and Path(source).name != source:
+        raise BadInput(f"{shown(png)} was drawn from {source}, which isn't there; name the model's file after the picture")
     model = load_model(source, device)
     if not is_from(meta, model, source): raise BadInput(f"{source} is not, or no longer, the model that {shown(png)} was drawn from: its weights differ; name the file that holds the old ones")
-    if meta.get('device', model.start.device.type) != model.start.device.type: warnings.warn(f"{shown(png)} was drawn on {meta.get('device')}; on {model.start.device.type} its pixels may differ in the last bit")
+    here, there = model.start.device.type, meta.get('device')
+    if there not in (None, here): warnings.warn(f"{shown(png)} was drawn on {there}; on {here} its pixels may differ in the last bit")
     return Again(draw_all(model, recipes), recipes, meta.get('grid', {}), meta, model)
 
 def save_again(drawing:Again, path)->Path:
