@@ -49,12 +49,12 @@ def test_killed_stopped_and_finished(small):
     r = RunDir(small/'runs'/'small')
     process = start('small.yaml')
     wait_for(lambda: steps(r) >= 3)
-    os.kill(holder(r)['pid'], signal.SIGKILL)
+    killed = holder(r)['pid']; os.kill(killed, signal.SIGKILL)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1 and 'kernel was killed' in out and 'Traceback' not in out + err
 
     process = start('small.yaml')
-    wait_for(lambda: steps(r) >= 8)
+    wait_for(lambda: read_status(r)['pid'] != killed and steps(r) >= 8)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and 'the same command goes on' in out and 'Traceback' not in out + err
