@@ -90,7 +90,7 @@ class ModelConfig(Frozen):
 
     @property
     def groups_per_scale(self)->list[int]:
-        "Latent groups of each scale, the largest scale first (REFERENCE's order: 16, 8, 4, …)"
+        "Latent groups of each scale, the largest scale first (16, 8, 4, …), as the official code counts"
         ns = [self.n_groups]
         for _ in range(self.n_scales - 1):
             ns.append(ns[-1] if self.group_divisor == 1 else max(self.min_groups, ns[-1] // self.group_divisor))

@@ -21,9 +21,6 @@ def shrunk(name, epochs):
 def faces64(n, seed):
     return torch.nn.functional.interpolate(images(n, seed), size=(64, 64), mode='bilinear')
 
-def loss(record):
-    return record['loss']
-
 
 @pytest.mark.parametrize('name', SEVEN)
 @pytest.mark.filterwarnings('ignore:precision float16')
