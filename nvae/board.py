@@ -15,7 +15,7 @@ import ipywidgets as W
 import traitlets as T
 
 from .config import BadInput, nearest, shown
-from .studio import Drawing, Studio, Superseded, list_models
+from .studio import Drawing, Studio, Superseded, asked, list_models
 from .viz import image_grid, save_png
 from .widgets import ImageGrid, Newest
 
@@ -173,7 +173,7 @@ class Board(W.VBox):
                  stale,        # () → has a newer request come?
                 ):             # yields `Drawing`s, better ones later
         "How the picture is made; runs in the thread beside"
-        yield from self.studio.sample(v['n'], v['temperature'], v['iterations'], v['seed'], stale=stale)
+        yield from self.studio.draw([asked(v)], stale)
 
     def present(self, drawing:Drawing):
         "Show a picture"
@@ -299,10 +299,12 @@ class Board(W.VBox):
 
     def save(self, path=None, # a PNG file; none: a new one beside the model
             )->Path:
-        "Save the picture, with the record of how it was made"
+        "Save the picture, with the recipes it was made by; raises `BadInput` while it is a first look only"
         d = self.shown()
-        path = Path(path) if path else unused(self.studio.home / 'pictures' / f"{self.kind}-seed{d.record.get('seed', 0)}.png")
-        save_png(image_grid(d.images, d.columns, labels=d.traits.get('labels'), row_labels=d.traits.get('row_labels')), path, d.record)
+        if not d.settled: raise BadInput('this is a first look: save it once the status says that it has settled')
+        path = Path(path) if path else unused(self.studio.home / 'pictures' / f"{self.kind}-seed{self.values()['seed']}.png")
+        grid = dict(n_cols=d.columns, labels=d.traits.get('labels'), row_labels=d.traits.get('row_labels'))
+        save_png(image_grid(d.images, **grid), path, self.studio.provenance(d.recipes, grid=grid, **d.made))
         self.note.say(f'saved {shown(path)}')
         return path
 

@@ -15,6 +15,7 @@ from .board import Board, button, number, row, unused
 from .checkpoint import write_text
 from .config import BadInput, shown
 from .picks import Picks, as_pick, pictures, recreate
+from .recipe import Recipe
 from .viz import image_grid, save_png
 from .widgets import ImageGrid
 
@@ -59,7 +60,7 @@ class CherryBoard(Board):
 
     def present(self, drawing):
         super().present(drawing)
-        self.picks.visit(drawing.record['seed']); self._mark()
+        self.picks.visit(drawing.recipes[0].seed); self._mark()
 
     # --- picking
     def _picked(self, index, serial=None, **_): self.attempt(lambda: self.pick(index, self.drawn.get(serial)))
@@ -92,12 +93,12 @@ class CherryBoard(Board):
     def _mark(self):
         "Badges on the images of the batch that are in the tray"
         if not self.drawn: return
-        place = {p['index']: str(k + 1) for k, p in enumerate(self.picks.items) if p['record'] == self.shown().record}
-        self.grid.marks = [place.get(i, '') for i in range(self.grid.n)]
+        place = {Recipe.from_dict(p['recipe']): str(k) for k, p in enumerate(self.picks.items, 1)}
+        self.grid.marks = [place.get(r, '') for r in self.shown().singles()]
 
     def _show_tray(self):
         items, wanted = self.picks.items, self.controls['wanted'].value
-        names = [f"pick {k + 1}, temperature {p['record']['temperature']}, seed {p['record']['seed']}" for k, p in enumerate(items)]
+        names = [f"pick {k}, temperature {p['recipe']['temperature']}, seed {p['recipe']['seed']}" for k, p in enumerate(items, 1)]
         self.tray.show(pictures(items), 3, 300, marks=[str(k + 1) for k in range(len(items))], labels=names)
         old = ''.join(f'<br>picks of an earlier version of this model: {shown(p)}' for p in self.picks.others())
         self.count.value = f'<span class="nvae-about">{len(items)} of {wanted} picked</span>{old}'
@@ -109,8 +110,8 @@ class CherryBoard(Board):
         items = self.picks.now()
         if not items: raise BadInput('nothing is picked yet')
         path = Path(path) if path else unused(self.studio.home / 'pictures' / 'picks.png')
-        save_png(image_grid(pictures(items)), path, dict(kind='picks', picks=[{k: v for k, v in p.items() if k != 'png'} for p in items]))
-        write_text(path.with_suffix('.json'), json.dumps(dict(self.picks.about, picks=items)))
+        save_png(image_grid(pictures(items)), path, self.studio.provenance([Recipe.from_dict(p['recipe']) for p in items]))
+        write_text(path.with_suffix('.json'), json.dumps(self.picks.contents()))
         self.note.say(f'saved {shown(path)} and {path.with_suffix(".json").name}')
         return path
 

@@ -6,13 +6,12 @@
 __all__ = ['SWEEP', 'SampleBoard']
 
 # %% ../nbs/17c_sample_board.ipynb #17c-sample-board-003
+from dataclasses import replace
+
 import ipywidgets as W
-import torch
 
 from .board import Board
-from .model import draw_noise
-from .sampling import draw_images, using_statistics
-from .studio import Drawing
+from .studio import asked
 
 # %% ../nbs/17c_sample_board.ipynb #17c-sample-board-005
 SWEEP = (0.3, 0.5, 0.7, 0.85, 1.0) # temperatures of the second view
@@ -25,31 +24,8 @@ class SampleBoard(Board):
                     pixels=W.Dropdown(options=['mean', 'sample'], description='pixels', tooltip="the likelihood's mean, or pixels drawn from it", layout=W.Layout(width='170px')))
 
     def drawings(self, v, stale):
-        yield from dict(samples=self.samples, temperatures=self.sweep, BatchNorm=self.compare)[v['show']](v, stale)
-
-    def samples(self, v, stale):
-        "One grid"
-        return self.studio.sample(v['n'], v['temperature'], v['iterations'], v['seed'], v['pixels'], stale)
-
-    def sweep(self, v, stale):
-        "One row per temperature; rows whose statistics have to be estimated follow one after the other"
-        rows, last = {}, SWEEP[-1]
-        for t in SWEEP:
-            for settled in self.studio.settling(t, v['iterations'], stale):
-                rows[t] = self.strip(v, t)
-                if not settled or t == last: yield self.rows(v, 'sweep', rows.values(), [f't = {t:g}' for t in rows], settled and t == last, temperatures=list(SWEEP))
-
-    def compare(self, v, stale):
-        "The same noise with the statistics in the file, and with those of the temperature"
-        with using_statistics(self.studio.model, None): before = self.strip(v, v['temperature'])
-        for settled in self.studio.settling(v['temperature'], v['iterations'], stale):
-            yield self.rows(v, 'batchnorm', [before, self.strip(v, v['temperature'])], ['as in the file', 're-estimated'], settled, temperature=v['temperature'])
-
-    def strip(self, v, t):
-        "Images of one row, with the statistics the model has"
-        return draw_images(self.studio.model, draw_noise(self.studio.model.cfg, v['n'], v['seed']), t, v['pixels'], v['seed'])
-
-    def rows(self, v, kind, rows, names, settled, **settings):
-        "Several rows of n images as one drawing; an image that isn't finite is black, its row stays in line"
-        record = self.studio.record(kind, n=v['n'], iterations=v['iterations'], statistics_seed=0, seed=v['seed'], pixels=v['pixels'], **settings)
-        return Drawing(torch.cat(list(rows)).nan_to_num(0, 0, 0), record, v['n'], settled, dict(row_labels=names))
+        recipe = asked(v)
+        rows = dict(samples={'': recipe}, temperatures={f't = {t:g}': replace(recipe, temperature=t) for t in SWEEP},
+                    BatchNorm={'as in the file': replace(recipe, iterations=0), 're-estimated': recipe})[v['show']]
+        plain = v['show'] == 'samples'
+        yield from self.studio.draw(list(rows.values()), stale, None if plain else v['n'], () if plain else list(rows))

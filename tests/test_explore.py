@@ -142,7 +142,7 @@ def test_images_that_are_not_finite_are_counted_and_not_shown(model):
     with pytest.warns(UserWarning, match='2 of 2 images'): assert draw(model, variants).unique().tolist() == [.5]
 
 
-@pytest.mark.parametrize('meta,says', [(dict(recipes=[dict(sead=1)], model='x.model'), 'no recipe'), (dict(kind='sweep', model='x.model'), "can't be drawn again"), ({}, "can't be drawn again"),
+@pytest.mark.parametrize('meta,says', [(dict(recipes=[dict(sead=1)], model='x.model'), 'no recipe'), (dict(model='x.model'), "can't be drawn again"), ({}, "can't be drawn again"),
                                        (dict(recipes=[dict(seed=0, n=1, index=3)], model='{file}', sha256='{hash}'), 'images 0 to 0'),
                                        (dict(recipes=[dict(seed=0, n=1)], model='gone/x.model'), "isn't there")])
 def test_pngs_that_do_not_tell_enough(model, tmp_path, meta, says):

@@ -2,7 +2,7 @@
 import json
 import threading
 import time
-from pathlib import Path
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -12,9 +12,11 @@ from nbclient import NotebookClient
 from nvae.apps import BOARDS, with_parameters
 from nvae.cherry_board import CherryBoard
 from nvae.checkpoint import save_model
+from nvae.cli import main
 from nvae.config import BadInput, Config, ModelConfig, find_asset
 from nvae.model import NVAE
-from nvae.picks import Picks, read_picks, recreate
+from nvae.picks import Picks, recreate
+from nvae.recipe import like, read_picks
 from nvae.sample_board import SampleBoard
 
 THERE = [name for name in BOARDS if (find_asset('nbs') / f'{BOARDS[name]}.ipynb').exists()]
@@ -48,7 +50,7 @@ def test_a_board_answers_while_it_draws(runs):
     drawn = board.grid.serial
     gate.set()
     board.wait()
-    assert board.shown().record['seed'] == 49 and board.grid.serial == drawn + 1
+    assert board.shown().recipes[0].seed == 49 and board.grid.serial == drawn + 1
 
 
 def test_statistics_are_estimated_once_per_temperature(runs, monkeypatch):
@@ -78,7 +80,7 @@ def test_picks_survive_a_write_that_fails(runs, monkeypatch):
     monkeypatch.setattr(nvae.picks, 'write_text', full)
     board.pick(1)
     assert 'No space left' in board.note.text and 'not saved' in board.note.text
-    assert [p['index'] for p in read_picks(board.picks.path)] == [0] == [p['index'] for p in board.picks.items]
+    assert [p['recipe']['index'] for p in read_picks(board.picks.path)['picks']] == [0] == [p['recipe']['index'] for p in board.picks.items]
 
 
 def test_picks_at_two_temperatures_are_made_again(runs):
@@ -87,9 +89,22 @@ def test_picks_at_two_temperatures_are_made_again(runs):
     board.set(temperature=(1., .4), seed=8)
     board.wait().pick(5)
     saved = board.save()
-    again = recreate(read_picks(saved.with_suffix('.json')), SampleBoard('small', iterations=0, runs=runs).wait().studio)
-    assert len(again) == 2
-    text = json.loads(Path(saved.with_suffix('.json')).read_text())
-    text['picks'][1]['pixels_sha256'] = '0' * 64
-    with pytest.raises(BadInput, match="pick 2 doesn't come out"): recreate(text['picks'], board.studio)
+    for file in saved, saved.with_suffix('.json'): assert like(file).images.equal(recreate(board.picks.items, board.studio))
+    content = json.loads(saved.with_suffix('.json').read_text())
+    content['picks'][1]['pixels_sha256'] = '0' * 64
+    with pytest.raises(BadInput, match="pick 2 doesn't come out"): recreate(content['picks'], board.studio)
     assert len(Picks(board.studio)) == 2
+
+
+@pytest.mark.parametrize('show', ['samples', 'temperatures', 'BatchNorm'])
+def test_what_a_board_saved_is_made_again_to_the_byte(runs, tmp_path, show):
+    board = SampleBoard('small', temperature=(.9, .6), iterations=1, seed=4, n=3, runs=runs, show=show, pixels='sample').wait()
+    saved, again = board.save(tmp_path / 'a.png'), tmp_path / 'b.png'
+    assert main(['sample', '--like', str(saved), '--out', str(again)]) == 0
+    assert again.read_bytes() == saved.read_bytes()
+
+
+def test_a_first_look_is_not_saved(runs):
+    board = SampleBoard('small', iterations=1, runs=runs).wait()
+    board.present(replace(board.shown(), settled=False))
+    with pytest.raises(BadInput, match='first look'): board.save()

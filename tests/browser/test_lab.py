@@ -37,7 +37,7 @@ def after(page, act):
 
 def picks_of(project):
     files = list((project / 'runs/faces/picks').glob('*.json'))
-    return [(p['record']['seed'], p['index']) for p in json.loads(files[0].read_text())['picks']] if files else []
+    return [(p['recipe']['seed'], p['recipe']['index']) for p in json.loads(files[0].read_text())['picks']] if files else []
 
 
 def until(truth, seconds=20):
