@@ -166,11 +166,17 @@ class NVAE(nn.Module):
                 seed:int=None,        # draws them on the CPU
                )->Output:
         "Encode, draw the latents from the posterior, decode: everything the objective needs (NVAE, equation 1)"
-        maps, eps, record = self.read(x), self._noise(len(x), noise, seed), []
+        return self.answer(self.read(x), self._noise(len(x), noise, seed))
+
+    def answer(self, maps:list,  # G feature maps, as `read` gives them
+               noise:list,       # G standard-normal tensors (B, z, h, w), coarse to fine
+              )->Output:
+        "The second half of `forward`: images that were read once can be decoded with many noises"
+        record = []
         def from_posterior(g, h):
-            record.append(infer(self.groups[g], maps[g], h, eps[g], self.cfg.flows_in_prior))
+            record.append(infer(self.groups[g], maps[g], h, noise[g], self.cfg.flows_in_prior))
             return record[-1][0]
-        params = self.walk(from_posterior, len(x))
+        params = self.walk(from_posterior, len(noise[0]))
         zs, kls, log_q, log_p = zip(*record)
         return Output(params, self.likelihood(params), torch.stack(kls), sum(log_q), sum(log_p), list(zs))
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from nvae.config import BadInput, Config, ModelConfig, load_config
 from nvae.data import dataloaders
-from nvae.evaluate import answer, estimate, evaluate, fid, fid_metric, frechet, gap_images, images_of, plan, summary, with_data
+from nvae.evaluate import estimate, evaluate, fid, fid_metric, frechet, gap_images, images_of, plan, summary, with_data
 from nvae.losses import negative_elbo
 from nvae.model import NVAE
 
@@ -41,7 +41,7 @@ def test_the_official_importance_weighted_likelihood(name):
 
 def test_answer_is_forward(model, x):
     noise = [torch.randn(10, *s) for s in model.cfg.latent_shapes]
-    with torch.no_grad(): ours, whole = answer(model, model.read(x), noise), model(x, noise)
+    with torch.no_grad(): ours, whole = model.answer(model.read(x), noise), model(x, noise)
     assert all(getattr(ours, k).equal(getattr(whole, k)) for k in ('params', 'kls', 'log_q', 'log_p')) and ours.px.log_prob(x).equal(whole.px.log_prob(x))
 
 
@@ -75,7 +75,7 @@ def test_figures_and_units(model, binary, x):
 def test_the_margin_does_not_count(binary):
     x = torch.rand(4, 1, 32, 32).round()
     noise = [torch.randn(4, *s) for s in binary.cfg.latent_shapes]
-    out = answer(binary, binary.read(x), noise)
+    out = binary.answer(binary.read(x), noise)
     inner = nn.functional.binary_cross_entropy_with_logits(out.params[..., 2:-2, 2:-2], x[..., 2:-2, 2:-2], reduction='none').sum((1, 2, 3))
     torch.testing.assert_close(estimate(binary, x, [noise]).nelbo, (inner + out.kls.sum(0)).detach().double(), rtol=1e-5, atol=1e-3)
 
