@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['to_rgb', 'cover', 'crop_center', 'recolour', 'to_unit', 'decode', 'cache_dir', 'Pixels', 'digest', 'cached',
-           'decoded', 'load_image']
+           'decoded', 'read_image', 'load_image']
 
 # %% ../nbs/01b_images.ipynb #01b-images-003
-import hashlib, json, os, shutil, threading
+import hashlib, io, json, os, shutil, threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -67,7 +67,7 @@ def to_unit(v:Tensor,      # uint8 (B, C, H, W)
     return (v >> (8 - m.n_bits)).float() / (2**m.n_bits - 1)
 
 # %% ../nbs/01b_images.ipynb #01b-images-021
-def decode(path:Path,
+def decode(path, # of an image file, or an open one
            m:ModelConfig,
            window:bool=True, # cut the central window; or keep what sticks out
            box=None,         # (left, top, right, bottom) to cut out first
@@ -166,12 +166,20 @@ def decoded(root:Path, files:list, m:ModelConfig, window=True, box=None, progres
     return cached('images', [1, str(root.resolve()), stamps, list(m.size), m.image_channels, window, box], m.image_channels, blocks)
 
 # %% ../nbs/01b_images.ipynb #01b-images-041
+def read_image(file, # a path, or the bytes of an image file
+               m:ModelConfig,
+               name='this file', # for people
+              )->Tensor: # float32 (1, C, H, W) in [0, 1], on the model's levels
+    "One image as the model would see it. Raises `BadInput` for anything that isn't an image."
+    try: v = torch.from_numpy(decode(io.BytesIO(file) if isinstance(file, bytes) else file, m))[None]
+    except UnidentifiedImageError: raise BadInput(f"{name} can't be read as an image: its format isn't one that is known") from None
+    except Exception as e: raise BadInput(f"{name} can't be read as an image ({e})") from None
+    return (v > 127).float() if m.likelihood == 'bernoulli' else to_unit(v, m)
+
 def load_image(path, # an image file
                m:ModelConfig,
               )->Tensor: # float32 (1, C, H, W) in [0, 1], on the model's levels
-    "One image as the model would see it. Raises `BadInput` when it isn't there or isn't an image."
+    "The same from a file. Raises `BadInput` when it isn't there or isn't an image."
     path = Path(path).expanduser()
     if not path.is_file(): raise BadInput(f"there is no image {shown(path)}")
-    try: v = torch.from_numpy(decode(path, m))[None]
-    except Exception as e: raise BadInput(f"{shown(path)} can't be read as an image ({e})") from None
-    return (v > 127).float() if m.likelihood == 'bernoulli' else to_unit(v, m)
+    return read_image(path, m, shown(path))
