@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['SPACES', 'PATHS', 'fold_temperature', 'Descent', 'latent_from', 'descend', 'groups_named', 'Change', 'fresh_noise',
            'change_noise', 'put_cell', 'shown', 'resample', 'explore', 'difference', 'cell_at', 'parse_cell',
-           'noise_walk', 'embed', 'unembed', 'linear', 'spherical', 'blend', 'interpolate', 'mix', 'reconstruct']
+           'noise_walk', 'embed', 'unembed', 'linear', 'spherical', 'blend', 'interpolate', 'by_scale', 'mix',
+           'reconstruct']
 
 # %% ../nbs/14_explore.ipynb #14-explore-003
 import math
@@ -108,9 +109,11 @@ def resample(model:NVAE, noise:list,   # G tensors (n, z, h, w), or of one image
     "The same images but for fresh noise in some groups"
     cfg, n, changes = model.cfg, n or len(noise[0]), [changes] if isinstance(changes, Change) else list(changes)
     new = old = fold_temperature(cfg, noise, temperature)
+    above = above or descend(model, old)
     for change in changes: new = change_noise(cfg, new, change, n)
-    since = min((g for c in changes for g in groups_named(cfg, c.groups)), default=0)
-    return shown(model, descend(model, new, since, above or descend(model, old)), temperature, pixels, seed)
+    if changes: descent = descend(model, new, min(g for c in changes for g in groups_named(cfg, c.groups)), above)
+    else: descent = above._replace(params=above.params.expand(n, -1, -1, -1))
+    return shown(model, descent, temperature, pixels, seed)
 
 @torch.no_grad()
 def explore(model:NVAE, noise:list,    # G tensors (1, z, h, w): of one image
@@ -156,16 +159,18 @@ def noise_walk(model:NVAE, noise:list, # G tensors (1, z, h, w): of one image
                n:int=24,               # frames of one round
                temperature=1.0, strength:float=1.0, # of the image, and of the noise on the opposite side
                seed:int=0, pixels:str='mean',
+               cell:tuple|None=None,   # walk in this cell of the groups only
+               above:Descent|None=None, # of the image's noise, to save its walk
                batch_size:int=32,      # frames at a time
               )->torch.Tensor:         # (n, C, H, W) in [0, 1]; the first is the image itself
     "Frames of a round trip through the noise of some groups"
     cfg, walked = model.cfg, groups_named(model.cfg, groups)
     here = [e.to(model.start) for e in fold_temperature(cfg, noise, temperature)]
-    there = change_noise(cfg, here, Change(tuple(walked), strength, seed), 1)
-    above = descend(model, here)
+    there = change_noise(cfg, here, Change(tuple(walked), strength, seed, cell), 1)
+    above = above or descend(model, here)
     def part(angles):
         a = angles.to(model.start)[:, None, None, None]
-        mixed = [a.cos() * e + a.sin() * f if g in walked else e.expand(len(angles), -1, -1, -1) for g, (e, f) in enumerate(zip(here, there))]
+        mixed = [torch.where(e == f, e, a.cos() * e + a.sin() * f) for e, f in zip(here, there)]
         return shown(model, descend(model, mixed, walked[0], above), temperature, pixels, seed)
     return torch.cat([part(a) for a in (torch.arange(n) * (2 * math.pi / n)).split(batch_size)])
 
@@ -225,15 +230,19 @@ def interpolate(model:NVAE, a:torch.Tensor, b:torch.Tensor, # one image each, (1
     return torch.cat([a.to(model.start), unembed(model, latents, space), b.to(model.start)])
 
 # %% ../nbs/14_explore.ipynb #14-explore-054
+def by_scale(cfg:ModelConfig, coarse:list, fine:list, # G tensors (n, z, h, w) each
+             n_scales:int,  # coarsest scales that come from the first, 0 to all
+            )->list:        # G tensors (n, z, h, w)
+    "Coarse groups of one, fine groups of the other; raises `BadInput` for more scales than there are"
+    if not 0 <= n_scales <= cfg.n_scales: raise BadInput(f"{n_scales} coarse scales can't be taken from an image: the model has {cfg.n_scales}")
+    return [a if s >= cfg.n_scales - n_scales else b for a, b, s in zip(coarse, fine, cfg.scale_of_group)]
+
 def mix(model:NVAE, coarse:torch.Tensor, fine:torch.Tensor, # images (1, C, H, W) in [0, 1]
         n_scales:int=1,          # coarsest scales that come from the first image, 0 to all
         space:str='noise', seed:int|None=None,
        )->torch.Tensor:          # (1, C, H, W) in [0, 1]
     "Coarse groups of one image, fine groups of another; raises `BadInput` for more scales than there are"
-    cfg = model.cfg
-    if not 0 <= n_scales <= cfg.n_scales: raise BadInput(f"{n_scales} coarse scales can't be taken from an image: the model has {cfg.n_scales}")
-    shares = torch.tensor([[float(s < cfg.n_scales - n_scales) for s in cfg.scale_of_group]])
-    return unembed(model, blend(embed(model, coarse, space, seed), embed(model, fine, space, seed), shares), space)
+    return unembed(model, by_scale(model.cfg, embed(model, coarse, space, seed), embed(model, fine, space, seed), n_scales), space)
 
 # %% ../nbs/14_explore.ipynb #14-explore-059
 @torch.no_grad()
