@@ -74,8 +74,8 @@ def read_run(run:RunDir)->dict: # plain values
     config = read_yaml(run.config) if run.config.exists() else {}
     settings = {f'{section}.{k}': v for section in ('model', 'data', 'train') for k, v in config.get(section, {}).items()}
     tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test' and r.get('value') is not None]
-    return dict(describe_run(run), family=run.name.removesuffix(f"-seed{settings.get('train.seed')}"), settings=settings, tests=[(r['epoch'], r['value']) for r in tests], seconds=tests[-1]['seconds'] if tests else None,
-                evaluation=read_evaluation(run), pictures=[str(p) for p in pictures_of(run)])
+    return dict(describe_run(run), family=run.name.removesuffix(f"-seed{settings.get('train.seed')}"), settings=settings, tests=[(r['epoch'], r['value']) for r in tests],
+                seconds=tests[-1]['seconds'] if tests else None, evaluation=read_evaluation(run), pictures=[str(p) for p in pictures_of(run)])
 
 def pictures_of(run:RunDir)->list: # of paths
     "The samples that were asked for, or those that every training leaves"

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from .config import BadInput, Config, Count, Frozen, find_config, load_config, nearest, parse_overrides, read_yaml, shown
+from .config import BadInput, Config, Count, Frozen, find_config, load_config, nearest, read_yaml, shown
 from .rundir import RunDir, refuse_other_network
 from .schedule import configured, flat
 

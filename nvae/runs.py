@@ -111,5 +111,6 @@ def stop_run(run:RunDir, noticed:float=NOTICED)->str: # how it ended
 def interrupt_holder(run:RunDir):
     "Ctrl-C to the process that trains; raises `BadInput` where it is on another machine"
     who = holder(run) or {}
-    if who.get('host') != os.uname().nodename: raise BadInput(f"{run.name} is trained by process {who.get('pid', '?')} on {who.get('host', 'another machine')}, which doesn't answer from here: stop it there")
+    if who.get('host') != os.uname().nodename:
+        raise BadInput(f"{run.name} is trained by process {who.get('pid', '?')} on {who.get('host', 'another machine')}, which doesn't answer from here: stop it there")
     with suppress(ProcessLookupError): os.kill(who['pid'], signal.SIGINT)

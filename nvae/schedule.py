@@ -112,8 +112,9 @@ def outcome(error,    # what papermill raised, or None
     if name == 'BadInput': raise BadInput(text)
     status = read_status(run)
     if stopped := how_stopped(name, got, status): return Ended('stopped', stopped, 128 + (got[0] if got else status.get('signum') or signal.SIGINT))
-    if name == 'DeadKernelError': return Ended('killed', f"failed: its kernel was killed, perhaps for want of memory; the same command goes on from {shown(run.checkpoint)}; see {shown(run.notebook)}", 1)
-    return Ended('failed', f"failed: {name + ': ' if name != 'TrainingFailed' else ''}{text}; see {shown(run.notebook)}", 1)
+    killed = name == 'DeadKernelError'
+    if killed: text = f"its kernel was killed, perhaps for want of memory; the same command goes on from {shown(run.checkpoint)}"
+    return Ended('killed' if killed else 'failed', f"failed: {'' if killed or name == 'TrainingFailed' else name + ': '}{text}; see {shown(run.notebook)}", 1)
 
 def how_stopped(name, got, status)->str|None: # None: it wasn't
     "Was it a signal that ended the notebook, and what had been done by then?"
