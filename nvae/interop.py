@@ -69,7 +69,7 @@ def _cell(cell):
     if isinstance(cell, BottomUpCell):
         yield from (('_ops.0.bn_act', 'norm1'), ('_ops.0.conv_0', 'conv1'), ('_ops.1.bn_act', 'norm2'), ('_ops.1.conv_0', 'conv2'))
     else:
-        op = lambda j: f'_ops.0.conv.{j + cell.up}'  # enlarging comes first and shifts the rest
+        op = lambda j: f'_ops.0.conv.{j + cell.depthwise.up}'  # enlarging comes first and shifts the rest
         yield from ((op(0) + '.bn', 'norm1'), (op(1) + '.conv.0', 'expand'), (op(1) + '.conv.1', 'norm2'), (op(2) + '.conv.0', 'depthwise'),
                     (op(2) + '.conv.1', 'norm3'), (op(3), 'contract'), (op(4) + '.bn', 'norm4'))
     if cell.se is not None: yield from (('se.se.0', 'se.squeeze'), ('se.se.2', 'se.excite'))
