@@ -206,6 +206,23 @@ class NVAE(nn.Module):
         check_latents(self.cfg, zs, len(zs[0]))
         return self.likelihood(self.walk(lambda g, h: zs[g], len(zs[0])))
 
+    @classmethod
+    def from_pretrained(cls, name, # a folder that `save_pretrained` wrote, or the id of a repository on the Hugging Face Hub
+                        device=None, **where)->'NVAE':
+        "See `nvae.hub.from_pretrained`"
+        from .hub import from_pretrained
+        return from_pretrained(name, device, **where)
+
+    def save_pretrained(self, folder, results=(), **card):
+        "A folder for the Hub, with a card; see `nvae.hub.save_pretrained`"
+        from .hub import save_pretrained
+        return save_pretrained(self, folder, results, **card)
+
+    def push_to_hub(self, repo_id:str, results=(), **card)->str:
+        "The same, uploaded; see `nvae.hub.push_to_hub`"
+        from .hub import push_to_hub
+        return push_to_hub(self, repo_id, results, **card)
+
 # %% ../nbs/08_model.ipynb #08-model-022
 def infer(group, s, h, eps, flows_in_prior):
     "(z, KL, log q, log p) of one group: z (B, z, h, w), the rest (B,) nats"
