@@ -37,7 +37,7 @@ bench: $(READY) ## measure speed and memory on this machine, for nbs/31_benchmar
 	@mv nbs/.measuring.jsonl nbs/benchmarks.jsonl
 
 lab: $(READY) ## open the book in JupyterLab
-	@$(BIN)/jupyter lab --ip=127.0.0.1 nbs/index.ipynb
+	@$(BIN)/nvae lab
 
 readme: $(READY) ## write README.md from nbs/index.ipynb
 	@$(BIN)/python docs/readme.py

@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-CARRIED = {'model_configs': '*.*', 'nbs': '2*.ipynb'}  # folder of the repository -> what `nvae` opens there at run time
+CARRIED = {'model_configs': '*.*', 'models': '*.*', 'nbs': '2*.ipynb'}  # folder of the repository -> what `nvae` opens there at run time
 STATUSES = {1: 'Planning', 2: 'Pre-Alpha', 3: 'Alpha', 4: 'Beta', 5: 'Production/Stable'}
 
 

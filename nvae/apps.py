@@ -7,14 +7,13 @@ __all__ = ['BOARDS', 'with_parameters', 'free_port', 'command', 'without_questio
            'book', 'open_lab']
 
 # %% ../nbs/17i_apps.ipynb #17i-apps-003
-import os, secrets, shutil, signal, socket, subprocess, sys, tempfile, time, webbrowser
+import contextlib, os, secrets, shutil, signal, socket, subprocess, sys, tempfile, time, webbrowser
 from pathlib import Path
 
 import nbformat
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from .checkpoint import load_model
 from .config import BadInput, find_asset
 from .studio import find_model, find_runs
 
@@ -28,7 +27,8 @@ def with_parameters(name:str,        # in `BOARDS`
     "A copy of a board's notebook that begins with these parameters; raises `BadInput` for an unknown board"
     if name not in BOARDS: raise BadInput(f"there is no board '{name}'; there are {', '.join(BOARDS)}")
     path = Path(folder) / f'{name}.ipynb'
-    nbformat.write(parameterize_notebook(load_notebook_node(str(find_asset('nbs') / f'{BOARDS[name]}.ipynb')), parameters), path)
+    given = {k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()} # papermill knows no tuples
+    nbformat.write(parameterize_notebook(load_notebook_node(str(find_asset('nbs') / f'{BOARDS[name]}.ipynb')), given), path)
     return path
 
 # %% ../nbs/17i_apps.ipynb #17i-apps-009
@@ -65,8 +65,9 @@ class Server:
         self.address = f'http://127.0.0.1:{port}/{page}?token={token}'
         self.settings = tempfile.TemporaryDirectory(prefix='nvae-')
         env = {**os.environ, 'JUPYTER_CONFIG_PATH': without_questions(self.settings.name), **env, 'JUPYTER_TOKEN': token}
-        self.process = subprocess.Popen([*command(server, port, place), *more], env=env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        self._listening(port)
+        self.process = subprocess.Popen([*command(server, port, place), *more], env=env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
+        try: self._listening(port)
+        except BaseException: self.close(); raise
 
     def _listening(self, port, seconds=180):
         end = time.monotonic() + seconds
@@ -74,9 +75,12 @@ class Server:
             with socket.socket() as s:
                 if s.connect_ex(('127.0.0.1', port)) == 0: return
             time.sleep(.1)
-        self.close()
+        raise RuntimeError(f'the server did not start: {self.last_words()}')
+
+    def last_words(self)->str:
+        "The end of its log"
         self.log.seek(0)
-        raise RuntimeError('the server did not start: ' + ' '.join(self.log.read().split()[-60:]))
+        return ' '.join(self.log.read().split()[-60:])
 
     def close(self):
         "Stop the server; its kernels end with it"
@@ -93,20 +97,20 @@ def has_display()->bool:
     "Is there a screen that a browser could open on?"
     return sys.platform in ('darwin', 'win32') or any(os.environ.get(k) for k in ('DISPLAY', 'WAYLAND_DISPLAY'))
 
-def serve(server:Server):
-    "Say where it is, open the browser where there is a display, and stay until Ctrl-C or SIGTERM"
+def serve(server:str, place, page:str='', **env): # as in `Server`
+    "Start a server, say where it is, open the browser where there is a display, and stay until Ctrl-C (the usual end) or SIGTERM"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    print(f'{server.address}\n(Ctrl-C stops it)', flush=True)
-    if has_display(): webbrowser.open(server.address)
-    server.process.wait()
+    with contextlib.suppress(KeyboardInterrupt), Server(server, place, page, **env) as running:
+        print(f'{running.address}\n(Ctrl-C stops it)', flush=True)
+        if has_display(): webbrowser.open(running.address)
+        if running.process.wait(): raise RuntimeError(f'the server stopped: {running.last_words()}')
 
 def open_app(name:str,       # in `BOARDS`
              **parameters):  # FILE, TEMPERATURE, …
     "One board in the browser; raises `BadInput` for a model that isn't there"
     runs = find_runs()
     parameters['FILE'] = str(find_model(parameters.get('FILE'), runs))
-    if not Path(parameters['FILE']).is_file(): load_model(parameters['FILE'])
-    with tempfile.TemporaryDirectory(prefix='nvae-') as folder, Server('voila', with_parameters(name, folder, RUNS=str(runs), **parameters)) as server: serve(server)
+    with tempfile.TemporaryDirectory(prefix='nvae-') as folder: serve('voila', with_parameters(name, folder, RUNS=str(runs), **parameters))
 
 def book()->tuple[Path, str]: # root folder for JupyterLab, page below it
     "The book of a checkout; of an installation the boards, copied to ./nbs where they aren't yet"
@@ -120,4 +124,4 @@ def book()->tuple[Path, str]: # root folder for JupyterLab, page below it
 def open_lab():
     "The book in JupyterLab"
     root, page = book()
-    with Server('lab', root, f'lab/tree/{page}', NVAE_RUNS=str(find_runs())) as server: serve(server)
+    serve('lab', root, f'lab/tree/{page}', NVAE_RUNS=str(find_runs()))

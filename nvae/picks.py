@@ -15,7 +15,7 @@ from PIL import Image
 
 from .checkpoint import write_text
 from .config import BadInput, shown
-from .recipe import PICKS, Recipe, draw_all, model_hash, read_picks
+from .recipe import PICKS, Recipe, draw_all, read_picks
 from .studio import Drawing, Studio
 from .viz import to_bytes
 from .widgets import png

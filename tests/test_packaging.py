@@ -47,7 +47,7 @@ def elsewhere(wheel, tmp_path_factory):
 def test_wheel_holds_modules_configurations_and_run_notebooks(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     ours = {f'nvae/{p.name}' for p in (ROOT / 'nvae').glob('*.py')} - {'nvae/_modidx.py'}
-    carried = {f'nvae/{p.relative_to(ROOT)}' for p in [*(ROOT / 'model_configs').iterdir(), *(ROOT / 'nbs').glob('2*.ipynb')]}
+    carried = {f'nvae/{p.relative_to(ROOT)}' for p in [*(ROOT / 'model_configs').iterdir(), *(ROOT / 'models').iterdir(), *(ROOT / 'nbs').glob('2*.ipynb')]}
     assert ours | carried <= names
     assert not {n for n in names if n.startswith(('nvae/', 'tests/', 'nbs/', 'docs/'))} - ours - carried
 
