@@ -113,7 +113,9 @@ def test_an_official_checkpoint_converts_evaluates_and_samples(nvae, pictures, t
 BAD = {
     'no file': (['sample'], "Missing argument 'FILE'"),
     'no temperature': (['sample', '{model}'], "Missing argument 'TEMPERATURE'"),
-    'like and a temperature': (['sample', '--like', 'a.png', '{model}', '0.7'], 'leave TEMPERATURE out'),
+    'like and a temperature': (['sample', '--like', 'a.png', '{model}', '0.7'], 'leave TEMPERATURE and --app out'),
+    'like and an app': (['sample', '--like', 'a.png', '--app'], 'leave TEMPERATURE and --app out'),
+    'an app and a file': (['interpolate', '{model}', 'a.png', 'b.png', '--app', '--out', 'c.png'], 'leave --out out'),
     'like nothing': (['sample', '--like', 'nowhere.png'], 'there is no file nowhere.png'),
     'like a stranger': (['sample', '--like', '{pictures}/1.png'], "doesn't say how it was made"),
     'like something else': (['sample', '--like', '{model}'], 'not an image'),

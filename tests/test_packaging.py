@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -10,6 +11,12 @@ from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
+import torch
+from test_apps import fetched, running, stopped
+
+from nvae.checkpoint import save_model
+from nvae.config import ModelConfig
+from nvae.model import NVAE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,3 +84,12 @@ def test_command_works_outside_the_repository(elsewhere):
     assert 'Commands:' in elsewhere(command, '--help').stdout
     assert 'quickstart ' in elsewhere(command, 'configs', 'quickstart').stdout
     assert 'train.checkpoint_every' in elsewhere(command, 'train', 'quickstart', '--set', 'checkpoint_every=-1').stderr
+
+
+def test_a_board_and_the_book_open_from_an_installation(elsewhere, tmp_path):
+    torch.manual_seed(0)
+    model = save_model(NVAE(ModelConfig(image_size=16, channels=8, n_groups=1, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2)), tmp_path / 'small.model')
+    with running('sample', model, '0.7', '1', '--app', cwd=tmp_path, PYTHONPATH=str(elsewhere.folder)) as (process, address):
+        assert 'SampleBoard(' in fetched(address)
+        assert stopped(process, signal.SIGINT) == (0, '')
+    assert elsewhere('-c', 'from nvae.apps import book; print(*book())').stdout.split()[1] == 'nbs/21_sample.ipynb'

@@ -13,7 +13,7 @@ from nvae.apps import BOARDS, Server, with_parameters
 from nvae.checkpoint import save_model
 from nvae.config import find_asset, load_config
 from nvae.model import NVAE
-from nvae.studio import demo
+from nvae.checkpoint import demo_file
 
 OUTPUT = Path(__file__).parents[2] / 'test-output' / 'browser'
 CHROMIUM = os.environ.get('CHROMIUM') or shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
@@ -26,7 +26,7 @@ def project(tmp_path_factory):
     model = root / 'runs/faces/faces.model'
     model.parent.mkdir(parents=True)
     torch.manual_seed(0)
-    if demo(): shutil.copy(demo(), model)
+    if demo_file(): shutil.copy(demo_file(), model)
     else: save_model(NVAE(load_config('quickstart', {'name': 'faces'})), model)
     nbs = root / 'nbs'
     nbs.mkdir()
