@@ -224,6 +224,7 @@ class Board(W.VBox):
         values = self.values()
         if remember and (self.at < 0 or self.history[self.at] != values): self.history[self.at + 1:] = [values]; self.at = len(self.history) - 1
         self.back_button.disabled, self.forward_button.disabled = self.at <= 0, self.at >= len(self.history) - 1
+        if self.note.look == 'error': self.note.say('')
         self.status.say('drawing', 'busy')
         self.newest.submit(partial(self._work, values))
 

@@ -91,14 +91,14 @@ def as_tuple(temperature)->tuple: return (temperature,) if isinstance(temperatur
 class Studio:
     "A model, loaded once, and what was estimated for it"
     def __init__(self, runs=None, # the folder of all runs; none: the nearest
-                ): self.runs, self.file, self.model, self.sha256, self.kept = Path(runs or find_runs()), None, None, None, {}
+                ): self.runs, self.file, self.model, self.sha256, self.kept, self.begun = Path(runs or find_runs()), None, None, None, {}, {}
 
     def load(self, file=None, # as in `find_model`
             ):
         "Put another model in the place of the present one; raises `BadInput` and keeps the present one where that fails"
         path = find_model(file, self.runs)
         model = load_model(path)
-        self.model, self.file, self.sha256, self.kept = model, path, model_hash(model), {}
+        self.model, self.file, self.sha256, self.kept, self.begun = model, path, model_hash(model), {}, {}
         return self
 
     @property
@@ -144,5 +144,5 @@ class Studio:
         images, last = [], len(recipes)
         for k, r in enumerate(recipes, 1):
             for settled in self.settling(r.temperature, r.iterations, stale):
-                images[k - 1:] = [drawn(self.model, r)]
+                images[k - 1:] = [drawn(self.model, r, self.begun if settled else None)]
                 if k == last or not settled: yield Drawing(torch.cat(images), recipes[:k], columns, settled and k == last, dict(row_labels=list(row_labels[:k])))
