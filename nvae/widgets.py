@@ -228,7 +228,7 @@ class ImageGrid(anywidget.AnyWidget):
              ms:int=None,       # the images are frames of a film, each shown so long; none: they stand side by side
              **traits):         # labels, row_labels, marks, box
         "Put other images in the grid, in one message; returns their serial number"
-        n = len(images) if ms is None else min(1, len(images)); columns = columns or max(1, math.ceil(n ** .5))
+        n = len(images) if ms is None else min(1, len(images)); columns = columns if columns and ms is None else max(1, math.ceil(n ** .5))
         with self.hold_sync():
             self.set_trait('labels', []); self.set_trait('row_labels', []); self.set_trait('marks', []); self.set_trait('box', [])
             for name, value in traits.items(): self.set_trait(name, value)
