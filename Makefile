@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-browser check lab bench readme clean
+.PHONY: help quickstart test test-browser check docs docs-serve test-site lab bench readme clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -25,7 +25,7 @@ check: $(READY) ## README fresh, modules as their notebooks export them, noteboo
 
 test: check ## check, every notebook, then tests/
 	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/browser
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/browser --ignore=tests/site
 
 test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila: minutes
 	@$(BIN)/python -m pytest tests/browser
@@ -35,6 +35,22 @@ bench: $(READY) ## measure speed and memory on this machine, for nbs/31_benchmar
 	@rm -f nbs/.measuring.jsonl
 	@for name in $(MEASURED); do $(BIN)/nvae bench --config $$name --seconds 8 --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
 	@mv nbs/.measuring.jsonl nbs/benchmarks.jsonl
+
+docs: check ## the site from the notebooks, into _site/; a dead link, a figure without words or a stale picture is an error
+	@$(BIN)/python docs/pictures.py
+	@$(BIN)/python docs/stage.py
+	@rm -rf _docs && $(BIN)/sphinx-build -qEW --keep-going -d _docs/doctrees -c docs _proc _docs/html
+	@rm -rf _site && mv _docs/html _site
+	@$(BIN)/python docs/check_site.py _site
+
+PORT ?= 8000
+docs-serve: ## show _site/ at http://127.0.0.1:8000 (PORT=... for another)
+	@test -f _site/index.html || $(MAKE) docs
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _site $(PORT)
+
+test-site: $(READY) ## every page of _site/ in a real browser (Debian's chromium): errors, foreign requests, accessibility, search
+	@test -f _site/index.html || $(MAKE) docs
+	@$(BIN)/python -m pytest tests/site
 
 lab: $(READY) ## open the book in JupyterLab
 	@$(BIN)/nvae lab

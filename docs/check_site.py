@@ -1,0 +1,70 @@
+"""What can be wrong with the built site and is seen without a browser: dead links, requests to other machines, pictures without words, size.
+
+python docs/check_site.py SITE    prints one line per problem; exit code 1 if there is any"""
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+LIMIT = 30_000_000  # bytes
+LOADED = {'script': 'src', 'img': 'src', 'source': 'src', 'video': 'src', 'iframe': 'src', 'embed': 'src', 'object': 'data', 'link': 'href'}
+HARMLESS = {'canonical', 'index', 'search', 'next', 'prev', 'author', 'copyright'}  # <link>s that no browser fetches
+
+
+class Page(HTMLParser):
+    "What a page says of itself: anchors, links, what it loads, pictures without alternative text"
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.loads, self.mute = set(), [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        a = dict(attributes)
+        self.ids.update(filter(None, (a.get('id'), a.get('name'))))
+        if tag == 'a' and a.get('href'): self.links.append(a['href'])
+        if tag == 'img' and not (a.get('alt') or '').strip() and a.get('aria-hidden') != 'true': self.mute.append(a.get('src', '?'))
+        target = a.get(LOADED.get(tag, ''))
+        if target and not (tag == 'link' and set((a.get('rel') or '').split()) <= HARMLESS): self.loads.append(target)
+
+
+def is_external(target): return target.startswith('//') or urlsplit(target).scheme in ('http', 'https')
+
+
+def is_local(target): return not is_external(target) and not urlsplit(target).scheme
+
+
+def dead(site, path, target, pages):
+    "Why a link or a file does not lead anywhere, or None"
+    parts = urlsplit(target)
+    file = (site / path).parent / unquote(parts.path) if parts.path else site / path
+    if file.is_dir(): file = file / 'index.html'
+    if not file.exists(): return f'{target} does not exist'
+    name = file.resolve().relative_to(site.resolve()).as_posix()
+    if parts.fragment and name in pages and unquote(parts.fragment) not in pages[name].ids: return f'{target}: there is no such place on that page'
+
+
+def of_page(site, path, pages):
+    "Problems of one page"
+    page = pages[path]
+    return ([f'a picture without alt text: {source}' for source in page.mute] + [f'a request to another machine: {t}' for t in page.loads if is_external(t)]
+            + [why for t in page.links + page.loads if is_local(t) and (why := dead(site, path, t, pages))])
+
+
+def of_style(text): return [f'a request to another machine: {t}' for t in re.findall(r'(?:url\(|@import)\s*["\']?((?:https?:)?//[^"\')\s]+)', text)]
+
+
+def check(site):
+    "All problems of a site, one line each"
+    pages = {p.relative_to(site).as_posix(): Page(p.read_text(encoding='utf-8')) for p in sorted(site.rglob('*.html'))}
+    if 'index.html' not in pages: return [f'{site} holds no site: run make docs']
+    size = sum(p.stat().st_size for p in site.rglob('*') if p.is_file())
+    styles = {p.relative_to(site).as_posix(): of_style(p.read_text(encoding='utf-8')) for p in site.rglob('*.css')}
+    found = {path: of_page(site, path, pages) for path in pages} | styles
+    return [f'{path}: {problem}' for path, problems in found.items() for problem in dict.fromkeys(problems)] + [f'the site has {size:,} bytes; {LIMIT:,} are allowed'] * (size > LIMIT)
+
+
+if __name__ == '__main__':
+    problems = check(Path(sys.argv[1]))
+    print('\n'.join(problems) or f'{sys.argv[1]}: links, pictures and size are in order')
+    sys.exit(bool(problems))

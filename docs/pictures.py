@@ -1,0 +1,129 @@
+"""The pictures under docs/images, for the README, the gallery and the pages of the boards, and how each is made.
+
+python docs/pictures.py    makes those again that are older than what they show; docs/images/made.json remembers what that was"""
+import hashlib
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+from book import ROOT
+from PIL import Image
+
+IMAGES, RECORD = Path('docs/images'), 'made.json'
+WIDTH = 660  # pixels, about: the drawn pictures are enlarged by a whole number
+SHOTS = Path('test-output/boards')
+BOARDS = {  # what docs/images/boards holds in two themes, and what one sees there
+    'sample': ('21_sample', 'The sampling board: a slider for the temperature, buttons for new and earlier images, and nine samples.'),
+    'cherry': ('22_cherry_pick', 'The board for cherry-picking: nine samples at the left, those already picked in their order at the right.'),
+    'explore': ('23_explore', 'The board for exploring latents: one row of variants per latent group.'),
+    'interpolate': ('24_interpolate', 'The board for interpolating: two images at the ends, the steps between them.'),
+    'step': ('25_step_through', 'The board that steps through the hierarchy, group by group.')}
+
+
+class Picture(NamedTuple):
+    "A picture of the kit's own model, the command that draws it, and what there is to see"
+    command: str
+    caption: str
+
+
+PICTURES = {
+    'samples': Picture('nvae sample demo 0.7 --n 18', 'Eighteen samples at temperature 0.7: the first of seed 0, nobody picked them.'),
+    'samples-cool': Picture('nvae sample demo 0.4 --n 18', 'The same noise at temperature 0.4: plainer faces, fewer accidents.'),
+    'samples-hot': Picture('nvae sample demo 1.0 --n 18', 'The same noise at temperature 1, the model as it was trained: more variety, more that went wrong.'),
+    'explore': Picture('nvae explore demo 0.7 --n 8 --strength 1.2', 'One row per latent group, coarse to fine: fresh noise in that group alone. The unchanged image comes first.'),
+    'interpolate': Picture('nvae interpolate demo docs/images/anna.png docs/images/berta.png 7 --space noise --path spherical',
+                           'From one held-out face to another through the latents; the two originals stand at the ends.'),
+    'reconstruct': Picture('nvae reconstruct demo docs/images/anna.png docs/images/berta.png --groups 3', 'Two held-out faces above; below, what the three coarsest groups know of them.')}
+
+
+def digest(*parts):
+    "A fingerprint of texts and bytes"
+    return hashlib.sha256(b'\0'.join(p if isinstance(p, bytes) else str(p).encode() for p in parts)).hexdigest()[:16]
+
+
+def of_drawing(name, root=ROOT):
+    "What a drawn picture depends on: its command and the model"
+    return digest(PICTURES[name].command, (root / 'models/demo.model').read_bytes())
+
+
+def code_of(path): return '\n'.join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == 'code')
+
+
+def of_board(stem, root=ROOT):
+    "What a board's screenshot depends on: its notebook's code, and the modules of the boards"
+    modules = sorted(path for pattern in ('*board.py', 'studio.py', 'widgets.py') for path in (root / 'nvae').glob(pattern))
+    return digest(code_of(root / f'nbs/{stem}.ipynb'), *(path.read_bytes() for path in modules))
+
+
+def wanted(root=ROOT):
+    "Every picture there should be: its name below docs/images → what it shows, as a fingerprint"
+    boards = {name: of_board(stem, root) for name, (stem, _) in BOARDS.items() if (root / f'nbs/{stem}.ipynb').exists()}
+    return {f'{name}.webp': of_drawing(name, root) for name in PICTURES} | {f'boards/{name}-{theme}.webp': value for name, value in boards.items() for theme in ('light', 'dark')}
+
+
+def stale(root=ROOT):
+    "The pictures that are missing, or show something that has changed since"
+    record = root / IMAGES / RECORD
+    made = json.loads(record.read_text(encoding='utf-8')) if record.exists() else {}
+    return [name for name, value in wanted(root).items() if made.get(name) != value or not (root / IMAGES / name).exists()]
+
+
+def draw(name, path, model='demo'):
+    "Run a picture's command, and keep the result as a small WebP file; raises `RuntimeError` when the command fails"
+    import nvae.cli
+    with tempfile.TemporaryDirectory() as folder:
+        png = Path(folder) / 'picture.png'
+        arguments = [model if word == 'demo' else word for word in shlex.split(PICTURES[name].command)[1:]]
+        if nvae.cli.main([*arguments, '--out', str(png)]): raise RuntimeError(f'{PICTURES[name].command} failed')
+        with Image.open(png) as image: enlarged(image).save(path, quality=85, method=6)
+
+
+def enlarged(image):
+    "By a whole number, to about the width of a page"
+    factor = max(1, round(WIDTH / image.width))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def photograph(root=ROOT):
+    "Let the browser tests take the boards' pictures"
+    subprocess.run([sys.executable, '-m', 'pytest', 'tests/browser/test_pictures.py'], cwd=root, check=True)
+
+
+def keep_shot(name, root=ROOT):
+    "A screenshot as a small WebP file"
+    target = root / IMAGES / name
+    target.parent.mkdir(exist_ok=True)
+    with Image.open(root / SHOTS / Path(name).with_suffix('.png').name) as image: image.convert('RGB').save(target, quality=80, method=6)
+
+
+def refresh(root=ROOT):
+    "Make again what is stale, and remember what was shown"
+    old, fingerprints = stale(root), wanted(root)
+    if any(name.startswith('boards/') for name in old): photograph(root)
+    for name in old: keep_shot(name, root) if name.startswith('boards/') else draw(Path(name).stem, root / IMAGES / name)
+    if old: (root / IMAGES / RECORD).write_text(json.dumps(fingerprints, indent=1, sort_keys=True) + '\n', encoding='utf-8')
+    return old
+
+
+def boards(stem):
+    "Markdown that shows a board's notebook as it looks when it runs, in the reader's theme"
+    name, caption = next(((name, caption) for name, (of, caption) in BOARDS.items() if of == stem), (None, None))
+    return '' if name is None else '\n\n'.join(f'```{{figure}} /images/boards/{name}-{theme}.webp\n:figclass: only-{theme}\n:alt: {caption}\n\n{caption}\n```'
+                                                for theme in ('light', 'dark'))
+
+
+def gallery_page():
+    "The drawn pictures, each with its command"
+    shown = [f'```{{figure}} /images/{name}.webp\n:alt: {p.caption}\n\n{p.caption}\n```\n\n```sh\n{p.command}\n```' for name, p in PICTURES.items()]
+    return '\n\n'.join(['# Gallery', '{.subtitle}\nWhat the small model that comes with the kit draws, and the commands that draw it',
+                        'The model learned from drawn faces of 32×32 pixels for about an hour on two processor cores ([its configuration](configs.md#config-demo)). Nothing here was chosen: '
+                        'every picture is the first that its command gives, and the command gives it again.', *shown]) + '\n'
+
+
+if __name__ == '__main__':
+    for name in refresh(): print(f'made {IMAGES / name} again')

@@ -1,0 +1,87 @@
+"What a reader of the site meets: every page, both themes, a phone's width, search, formulae, copying; screenshots under test-output/site"
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from built import OUTPUT, PAGES
+
+KINDS = {'front': 'index.html', 'chapter': 'learning/losses.html', 'pictures': 'using/explore.html', 'board': 'bench/sample.html', 'gallery': 'reference/gallery.html',
+         'commands': 'reference/commands.html', 'configs': 'reference/configs.html', 'keys': 'reference/keys.html', 'modules': 'api/index.html', 'module': 'api/explore.html',
+         'search': 'search.html', 'index': 'genindex.html'}
+AXE = "() => axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')))"
+
+
+def violations(page):
+    "What axe-core finds serious or critical"
+    page.evaluate(AXE_SCRIPT)
+    return page.evaluate(AXE)
+
+
+@pytest.mark.parametrize('path', PAGES)
+def test_page_opens_quietly_and_is_accessible(reader, path):
+    visitor = reader()
+    page = visitor.open(path)
+    assert page.title() and not visitor.problems
+    assert page.locator('mjx-merror').count() == 0
+    assert not violations(page)
+
+
+@pytest.mark.parametrize('theme', ['light', 'dark'])
+@pytest.mark.parametrize('kind', KINDS)
+def test_kind_of_page_in_both_themes(reader, kind, theme):
+    visitor = reader(theme)
+    page = visitor.open(KINDS[kind])
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=OUTPUT / f'{kind}-{theme}.png')
+    assert not violations(page) and not visitor.problems
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_phone_needs_no_scrolling_sideways(reader, kind):
+    page = reader('light', 360).open(KINDS[kind])
+    page.screenshot(path=OUTPUT / f'{kind}-narrow.png')
+    assert page.evaluate('document.documentElement.scrollWidth') <= 360
+
+
+@pytest.mark.parametrize('served', [False, True], ids=['folder', 'server'])
+@pytest.mark.parametrize('words, expected', [('image_grid', 'api/viz.html'), ('KL balancing', 'learning/losses.html'), ('n_groups', 'reference/keys.html')])
+def test_search_finds(reader, served, words, expected):
+    visitor = reader(served=served)
+    page = visitor.open('index.html')
+    page.locator('input[name=q]').first.fill(words)
+    page.keyboard.press('Enter')
+    page.wait_for_selector('#search-results li a')
+    found = page.locator('#search-results li a').evaluate_all('links => links.map(a => a.href)')
+    assert any(expected in address for address in found) and not visitor.problems
+    assert page.goto(next(a for a in found if expected in a)) or not served
+
+
+def test_names_in_prose_lead_to_the_reference(reader):
+    page = reader().open('using/explore.html')
+    page.locator('article a.name').first.click()
+    assert '/api/' in page.url and page.evaluate("document.getElementById(location.hash.slice(1)) !== null")
+
+
+def test_formulae_are_drawn(reader):
+    page = reader().open('learning/losses.html')
+    assert page.locator('mjx-container svg').count() > 3 and not any('\\' in text for text in page.locator('article .math').all_inner_texts())
+
+
+def test_code_is_copied_without_prompt(reader):
+    page = reader(served=True).open('index.html')
+    block = page.locator('div.highlight').first
+    block.hover()
+    block.locator('button.copybtn').click()
+    assert page.evaluate('navigator.clipboard.readText()') == block.locator('pre').inner_text().strip()
+
+
+def test_theme_can_be_switched(reader):
+    page = reader().open('index.html')
+    seen = set()
+    for _ in range(3):
+        page.locator('.content-icon-container .theme-toggle').first.click()
+        seen.add((page.evaluate('document.body.dataset.theme'), page.evaluate('getComputedStyle(document.body).backgroundColor')))
+    assert dict(seen)['light'] != dict(seen)['dark']
+
+
+def test_footer_tells_address_and_version(reader, settings):
+    footer = reader().open('api/viz.html').locator('.site-address')
+    assert settings['version'] in footer.inner_text() and settings['doc_host'] + settings['doc_baseurl'] == footer.locator('a').first.get_attribute('href')
