@@ -290,7 +290,7 @@ class Board(W.VBox):
         if not 0 <= self.at + step < len(self.history): return
         self.at += step
         with self.held(draw=False):
-            for name, value in self.history[self.at].items(): self._put(name, value)
+            for name, value in self.history[self.at].items(): name in self.passive or self._put(name, value)
         self.draw(remember=False)
 
     def shown(self)->Drawing:

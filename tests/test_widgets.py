@@ -18,6 +18,7 @@ from nvae.model import NVAE
 from nvae.picks import Picks, recreate
 from nvae.recipe import like, read_picks
 from nvae.sample_board import SampleBoard
+from nvae.step_board import StepBoard
 
 THERE = [name for name in BOARDS if (find_asset('nbs') / f'{BOARDS[name]}.ipynb').exists()]
 
@@ -108,3 +109,22 @@ def test_a_first_look_is_not_saved(runs):
     board = SampleBoard('small', iterations=1, runs=runs).wait()
     board.present(replace(board.shown(), settled=False))
     with pytest.raises(BadInput, match='first look'): board.save()
+
+
+def test_a_step_only_hands_over_what_was_painted(runs, monkeypatch):
+    board = StepBoard('small', iterations=1, runs=runs).wait()
+    import nvae.step_board
+    def never(*_): raise AssertionError('painted in a callback')
+    for name in 'trace', 'frame', 'png', 'Towers': monkeypatch.setattr(nvae.step_board, name, never)
+    seen = []
+    for _ in board.frames: seen.append(board.grid.image); board.onward()
+    assert seen == [f.png for f in board.frames] and len(set(seen)) == len(seen)
+    board.backward()
+    assert board.values()['step'] == len(seen) - 2 and board.note.text == ''
+
+
+def test_the_way_back_keeps_the_step(runs):
+    board = StepBoard('small', iterations=1, runs=runs).wait()
+    board.new(); board.wait(); board.go(5)
+    board.back(); board.wait()
+    assert board.values()['step'] == 5 and board.values()['seed'] == 0
