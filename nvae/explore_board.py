@@ -105,10 +105,6 @@ class ExploreBoard(PairBoard):
         self.controls['n_coarse'].max = cfg.n_scales
         self.table.value = ''
 
-    def _put(self, name, value):
-        if name == 'groups': value = [str(v) for v in ([value] if isinstance(value, (int, str)) else value or ())]
-        super()._put(name, value)
-
     # --- drawing
     def base(self, v, stale):
         "The recipe of the image that is changed"

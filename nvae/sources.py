@@ -119,6 +119,10 @@ class PairBoard(SourceBoard):
         return dict(**super().own_controls(), sampled=choice('posterior', dict(means=False, samples=True), "an image's latents: the means of its posterior, or drawn from it"),
                     ending=choice('film', ['.webp', '.gif'], 'how what moves is saved: WebP keeps every pixel, GIF opens everywhere'))
 
+    def _put(self, name, value):
+        if name == 'groups': value = [str(v) for v in ([value] if isinstance(value, (int, str)) else value or ())]
+        super()._put(name, value)
+
     def start(self, v, sources, stale, n_coarse=None)->dict:
         "What a recipe needs to begin with the images of these places, and not with the prior"
         return dict(temperature=1., iterations=0, start=Start(tuple(self.picture(s, v, stale) for s in sources), v['sampled'], n_coarse))
