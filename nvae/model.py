@@ -263,7 +263,7 @@ def kept_by(cell, pixels:int, # of its output
     c_in, scale = cell.norm1.num_features, {SkipDown: 4, SkipUp: 1 / 4}.get(type(cell.skip), 1)
     if isinstance(cell, BottomUpCell): return pixels * ((5 if scale == 4 else 2) * scale * c_in + 4 * cell.conv2.out_channels)
     wide, c_out = cell.expand.out_channels, cell.contract.out_channels
-    return pixels * (scale * (2 * c_in + 3 * wide) + (4 if cell.up else 3) * wide + 2 * c_out)
+    return pixels * (scale * (2 * c_in + 3 * wide) + 3 * wide + 2 * c_out)
 
 def kept_maps(model:NVAE)->int: # numbers per image
     "Feature maps that the backward pass of the network and its likelihood needs, about"
