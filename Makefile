@@ -30,10 +30,10 @@ test: check ## check, every notebook, then tests/
 test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila: minutes
 	@$(BIN)/python -m pytest tests/browser
 
-MEASURED := tiny logistic_mixture10latent big_logistic_mixture20latentnoflows quickstart
+MEASURED := quickstart tiny logistic_mixture10latent big_logistic_mixture20latentnoflows gaussian_mixture gaussian_mixture5latent penguin large_logistic_mixture20latentnoflows
 bench: $(READY) ## measure speed and memory on this machine, for nbs/31_benchmarks.ipynb
 	@rm -f nbs/.measuring.jsonl
-	@for name in $(MEASURED); do $(BIN)/nvae bench --config $$name --seconds 8 --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
+	@for name in $(MEASURED); do $(BIN)/nvae bench --config $$name --seconds 6 --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
 	@mv nbs/.measuring.jsonl nbs/benchmarks.jsonl
 
 docs: check ## the site from the notebooks, into _site/; a dead link, a figure without words or a stale picture is an error
@@ -44,7 +44,7 @@ docs: check ## the site from the notebooks, into _site/; a dead link, a figure w
 	@$(BIN)/python docs/check_site.py _site
 
 PORT ?= 8000
-docs-serve: ## show _site/ at http://127.0.0.1:8000 (PORT=... for another)
+docs-serve: ## show _site/ at http://127.0.0.1:8000 (PORT chooses another)
 	@test -f _site/index.html || $(MAKE) docs
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _site $(PORT)
 
