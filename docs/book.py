@@ -10,7 +10,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = (  # folder on the site, title, last number of its notebooks
     ('ground', 'I Ground', 3), ('network', 'II The network', 8), ('learning', 'III Learning', 12), ('using', 'IV Using', 19),
-    ('bench', 'V The bench', 39), ('further', 'VI Further', 99))
+    ('bench', 'V The bench', 39), ('tutorials', 'VI Tutorials', 89), ('sources', 'Sources', 99))
 
 
 def settings(root=ROOT):

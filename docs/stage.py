@@ -7,7 +7,6 @@ from posixpath import normpath
 import api
 import nbformat
 import pictures
-import tables
 from book import PARTS, ROOT, chapters, source_address
 
 STAGED = ROOT / '_proc'
@@ -118,14 +117,20 @@ def write(path, text):
     path.write_text(text, encoding='utf-8')
 
 
-def stage(target=STAGED, root=ROOT):
-    "Write all pages; returns what is wrong with the notebooks, one line each"
-    shutil.rmtree(target, ignore_errors=True)
-    stager = Stager(root)
+def write_chapters(stager, target):
+    "The pages of the book; the front page holds the contents"
     for chapter in stager.chapters:
         notebook = stager.notebook(chapter)
         if not chapter.folder: notebook.cells.append(nbformat.v4.new_markdown_cell(contents(stager.chapters)))
         write(target / f'{chapter.page}.ipynb', nbformat.writes(notebook))
+
+
+def stage(target=STAGED, root=ROOT):
+    "Write all pages; returns what is wrong with the notebooks, one line each"
+    import tables  # and with it the package
+    shutil.rmtree(target, ignore_errors=True)
+    stager = Stager(root)
+    write_chapters(stager, target)
     for page, text in {**api.pages(stager.chapters, root), **tables.pages(target), 'reference/gallery.md': pictures.gallery_page()}.items(): write(target / page, text)
     shutil.copytree(root / 'docs/images', target / 'images', dirs_exist_ok=True)
     return stager.problems

@@ -6,7 +6,10 @@ from built import OUTPUT, PAGES
 KINDS = {'front': 'index.html', 'chapter': 'learning/losses.html', 'pictures': 'using/explore.html', 'board': 'bench/sample.html', 'gallery': 'reference/gallery.html',
          'commands': 'reference/commands.html', 'configs': 'reference/configs.html', 'keys': 'reference/keys.html', 'modules': 'api/index.html', 'module': 'api/explore.html',
          'search': 'search.html', 'index': 'genindex.html'}
-AXE = "() => axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')))"
+AXE = """async () => {
+  const found = await axe.run(document, {resultTypes: ['violations']})
+  return found.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')}`)
+}"""
 
 
 def violations(page):

@@ -1,0 +1,121 @@
+"What `make docs` does to a notebook and complains about, on a small project; the whole site is looked at by `make docs` and tests/site"
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell as code, new_markdown_cell as prose, new_notebook, new_output
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / 'docs'))
+import api  # noqa: E402
+import check_site  # noqa: E402
+import readme  # noqa: E402
+import stage  # noqa: E402
+
+DOT = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=='
+KERNEL = {'kernelspec': {'name': 'python3', 'language': 'python', 'display_name': 'python3'}}
+SOURCE = '''def twice(x,        # images (B, C, H, W) in [0, 1]
+          n:int|None=2, # times
+         )->list:   # of `n` things
+    "The same again; raises `BadInput` where there is nothing"
+    return [x] * n'''
+
+
+def figure(): return code('plot()', outputs=[new_output('display_data', {'image/png': DOT, 'text/plain': '<Figure>'})])
+
+
+def make(root, **notebooks):
+    "A project with these notebooks, by file name"
+    for folder in ('nbs', 'nvae', 'docs/images'): (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / 'settings.ini').write_text((ROOT / 'settings.ini').read_text(encoding='utf-8'), encoding='utf-8')
+    (root / 'nvae/__init__.py').write_text("_home = dict(twice='things.twice')\n")
+    (root / 'nvae/things.py').write_text(f'"Things"\n__all__ = [\'twice\']\n{SOURCE}\n')
+    for name, cells in {'index': [prose('# nvae\n\n> A kit')], '04_things': things(), **notebooks}.items():
+        nbformat.write(new_notebook(cells=cells, metadata=KERNEL), root / f'nbs/{name}.ipynb')
+    return stage.Stager(root)
+
+
+def things():
+    return [prose('# Things\n\n> What there is'), code('#| default_exp things'), code(f'#| export\n{SOURCE}'), figure(),
+            prose('*A dot, at the [front](index.ipynb).* And `twice` it is, as [before](#What-it-is) $x^2$.\n\n## What it is'), code('#| hide\nsecret()')]
+
+
+def staged(stager, name): return stager.notebook(next(c for c in stager.chapters if c.path.stem == name))
+
+
+def test_a_notebook_becomes_a_page(tmp_path):
+    stager = make(tmp_path)
+    page = staged(stager, '04_things')
+    text = '\n'.join(cell.source for cell in page.cells)
+    assert [c.page for c in stager.chapters] == ['index', 'network/things'] and not stager.problems
+    assert '#|' not in text and 'secret' not in text and '[front]' not in text and '[before](#what-it-is)' in text
+    assert '{.subtitle}\n> What there is' in text and '(/api/things.md)' in text and '(def-things-twice)=' in text
+    shown = next(cell for cell in page.cells if cell.source == 'plot()').metadata['mystnb']
+    assert shown == {'image': {'alt': 'A dot, at the front.'}, 'figure': {'caption': 'A dot, at the [front](/index.ipynb).'}}
+
+
+@pytest.mark.parametrize('cells, complaint', [
+    ([prose('# A'), figure(), prose('No words about it.')], 'no *caption*'), ([prose('# A\n\n[there](09_nowhere.ipynb)')], '09_nowhere.ipynb, which does not exist'),
+    ([prose('# A'), code('two()', outputs=figure().outputs * 2), prose('*Two.*')], '2 figures')])
+def test_what_a_reader_would_stumble_over_is_named(tmp_path, cells, complaint):
+    stager = make(tmp_path, **{'05_a': cells})
+    staged(stager, '05_a')
+    assert len(stager.problems) == 1 and complaint in stager.problems[0] and '05_a.ipynb' in stager.problems[0]
+
+
+def test_two_notebooks_of_one_name_in_one_part_are_refused(tmp_path):
+    with pytest.raises(ValueError, match='network/things'): make(tmp_path, **{'05_things': [prose('# B')]})
+
+
+def test_reference_tells_shapes_types_defaults_returns_raises_and_source(tmp_path):
+    text = api.pages(make(tmp_path).chapters, tmp_path)['api/things.md']
+    for part in ('```{py:function} twice(x, n=2)', '| `x` |  |  | images (B, C, H, W) in \\[0, 1\\] |', '| `n` | `int \\| None` | `2` | times |', ':returns: `list`: of `n` things',
+                 ':raises BadInput: where there is nothing', 'nvae/things.py#L3-L7', '(#def-things-twice)'):
+        assert part in text
+
+
+def build(tmp_path, stager):
+    "Sphinx on the staged pages, warnings as errors"
+    target = tmp_path / '_proc'
+    stage.write_chapters(stager, target)
+    for page, text in api.pages(stager.chapters, stager.root).items(): stage.write(target / page, text)
+    for page in stage.REFERENCE[:-1]: stage.write(target / f'{page}.md', '# A page\n')
+    return subprocess.run([sys.executable, '-m', 'sphinx', '-qW', '-c', ROOT / 'docs', '-d', tmp_path / 'trees', '-D', 'nvae_home.twice=nvae.things.twice', target, tmp_path / 'out/site'], capture_output=True, text=True)
+
+
+def test_sphinx_builds_it_and_prose_leads_to_the_reference(tmp_path):
+    done = build(tmp_path, make(tmp_path))
+    assert not done.returncode, done.stderr
+    assert check_site.check(tmp_path / 'out/site') == []
+    page = (tmp_path / 'out/site/network/things.html').read_text(encoding='utf-8')
+    assert 'href="../api/things.html#nvae.things.twice"' in page and 'alt="A dot, at the front."' in page and 'https://' not in page.split('</head>')[0].replace('rel="canonical" href="https://', '')
+
+
+def test_a_name_that_is_not_there_stops_sphinx(tmp_path):
+    done = build(tmp_path, make(tmp_path, **{'05_a': [prose('# A\n\nSee `nvae.things.thrice`.')]}))
+    assert done.returncode and 'names nothing that is documented' in done.stderr
+
+
+@pytest.mark.parametrize('body, complaint', [
+    ('<img src="a.png">', 'without alt text'), ('<a href="nowhere.html">x</a>', 'nowhere.html does not exist'), ('<a href="#b">x</a>', 'no such place'),
+    ('<script src="https://cdn.example/x.js"></script>', 'another machine'), ('<link rel="stylesheet" href="//fonts.example/f.css">', 'another machine')])
+def test_defects_of_a_site_are_named(tmp_path, body, complaint):
+    (tmp_path / 'a.png').write_bytes(b'')
+    (tmp_path / 'index.html').write_text(f'<p id="a">{body}<a href="#a">fine</a> <a href="https://example.org">elsewhere</a></p>')
+    problems = check_site.check(tmp_path)
+    assert len(problems) == 1 and complaint in problems[0]
+
+
+def test_styles_and_size_are_looked_at(tmp_path, monkeypatch):
+    (tmp_path / 'index.html').write_text('<p>fine</p>')
+    assert check_site.check(tmp_path) == [] and 'run make docs' in check_site.check(tmp_path / 'elsewhere')[0]
+    (tmp_path / 'a.css').write_text('a { background: url("https://example.org/x.png") } b { background: url(data:image/png;base64,) }')
+    monkeypatch.setattr(check_site, 'LIMIT', 10)
+    assert [p.split(':')[0] for p in check_site.check(tmp_path)] == ['a.css', 'the site has 107 bytes; 10 are allowed']
+
+
+def test_links_of_the_readme_are_absolute():
+    text, base = '[a](00_config.ipynb#Keys) ![b](../docs/images/b.webp) [c](https://c.org) [d](#here)', 'https://h/r/'
+    assert readme.absolute(text, base, 'main') == '[a](https://h/r/blob/main/nbs/00_config.ipynb#Keys) ![b](https://h/r/raw/main/docs/images/b.webp) [c](https://c.org) [d](#here)'
