@@ -53,8 +53,9 @@ def parameters_cell(root):
 
 
 def readme_fresh(root):
-    "README.md and its pictures against nbs/index.ipynb"
-    return [f'{name} is not what nbs/index.ipynb gives: run make readme' for name in readme.stale(root)]
+    "README.md against nbs/index.ipynb, and whether what that points to is there"
+    return (['README.md is not what nbs/index.ipynb gives: run make readme'] * readme.is_stale(root)
+            + [f'nbs/index.ipynb points to {name}, which is not there' for name in readme.missing(root)])
 
 
 def lint(root):

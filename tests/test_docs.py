@@ -82,7 +82,8 @@ def build(tmp_path, stager):
     stage.write_chapters(stager, target)
     for page, text in api.pages(stager.chapters, stager.root).items(): stage.write(target / page, text)
     for page in stage.REFERENCE[:-1]: stage.write(target / f'{page}.md', '# A page\n')
-    return subprocess.run([sys.executable, '-m', 'sphinx', '-qW', '-c', ROOT / 'docs', '-d', tmp_path / 'trees', '-D', 'nvae_home.twice=nvae.things.twice', target, tmp_path / 'out/site'], capture_output=True, text=True)
+    options = ['-qW', '-c', ROOT / 'docs', '-d', tmp_path / 'trees', '-D', 'nvae_home.twice=nvae.things.twice']
+    return subprocess.run([sys.executable, '-m', 'sphinx', *options, target, tmp_path / 'out/site'], capture_output=True, text=True)
 
 
 def test_sphinx_builds_it_and_prose_leads_to_the_reference(tmp_path):

@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def pristine(tmp_path_factory):
     "A copy of what the checks read"
     copy = tmp_path_factory.mktemp('project')
-    for folder in ('nbs', 'nvae', 'docs/readme'):
+    for folder in ('nbs', 'nvae', 'docs/images', 'model_configs'):
         if (ROOT / folder).exists(): shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
-    for name in ('settings.ini', 'pyproject.toml', 'README.md'): shutil.copy(ROOT / name, copy)
+    for name in ('settings.ini', 'pyproject.toml', 'README.md', 'LICENSE', 'CONTRIBUTING.md'): shutil.copy(ROOT / name, copy)
     return copy
 
 
@@ -62,12 +62,12 @@ def test_lost_parameters_tag_is_noticed(project):
     assert 'papermill needs one' in check.parameters_cell(project)[0]
 
 
-def test_stale_readme_and_pictures_are_named(project):
+def test_stale_readme_and_missing_pictures_are_named(project):
     assert check.readme_fresh(project) == []
     (project / 'README.md').write_text('# something else\n')
-    (project / 'docs/readme').mkdir(parents=True, exist_ok=True)
-    (project / 'docs/readme/old.png').write_bytes(b'')
-    assert [problem.split()[0] for problem in check.readme_fresh(project)] == ['README.md', 'docs/readme/old.png']
+    def point(notebook): next(c for c in notebook['cells'] if c['cell_type'] == 'markdown')['source'].append('\n![a](../docs/images/none.webp)')
+    edit(project / 'nbs/index.ipynb', point)
+    assert check.readme_fresh(project) == ['README.md is not what nbs/index.ipynb gives: run make readme', 'nbs/index.ipynb points to docs/images/none.webp, which is not there']
 
 
 def test_lint_sees_modules_and_notebooks(project):
