@@ -121,7 +121,8 @@ def load_model(path,        # a `.model` or a `.checkpoint`, or `demo`
     model = NVAE(Config.from_dict(content['config'], shown(path)))
     _fill(model, content['weights'], path)
     model.facts = content['facts']
-    return model.to(device or best_device()).eval()
+    layout = torch.channels_last if model.config.train.channels_last else torch.contiguous_format
+    return model.to(device or best_device(), memory_format=layout).eval()
 
 def _fill(model, weights, path):
     "Strictly: every weight has its place and every place its weight"
