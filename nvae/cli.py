@@ -138,7 +138,8 @@ def train(
     overrides: Overrides = None,
     data: Annotated[str | None, typer.Option('--data', metavar='WHERE', show_default=False, help='a folder of images, or a data set by name')] = None,
     fresh: Annotated[bool, typer.Option('--fresh', help='start anew; the old run is kept under another name')] = False,
-    runs: Annotated[Path, typer.Option('--runs', metavar='FOLDER', help='where the folder of the run is made')] = Path('runs')):
+    runs: Annotated[Path, typer.Option('--runs', metavar='FOLDER', help='where the folder of the run is made')] = Path('runs'),
+    processes: Annotated[int, typer.Option('--processes', metavar='N', min=1, help='processes on this machine, one for each GPU; each takes a batch')] = 1):
     """Train a model, or go on with a training that was interrupted.
 
     Runs the training notebook and leaves it, executed, in runs/NAME/, beside NAME.model (for use) and NAME.checkpoint (for going on). Ctrl-C and SIGTERM stop after a checkpoint.
@@ -148,7 +149,7 @@ def train(
       nvae train quickstart --data ~/Pictures/cats --set name=cats --set epochs=20
     """
     from nvae.schedule import train_headless
-    return train_headless(name, overrides=overrides or [], data=data, fresh=fresh, runs=runs)
+    return train_headless(name, overrides=overrides or [], data=data, fresh=fresh, runs=runs, processes=processes)
 
 # %% ../nbs/19_cli.ipynb #19-cli-028
 def in_browser(board, out, file, **parameters): # of the board's notebook
