@@ -386,6 +386,7 @@ def bench(
     batch_size: Annotated[int, typer.Option('--batch-size', min=1, help='images per training step')] = 8,
     threads: Annotated[int | None, typer.Option('--threads', min=1, show_default=False, help="threads of the processor; PyTorch's choice if not given")] = None,
     seconds: Annotated[float, typer.Option('--seconds', min=0, help='for each part, about')] = 20.0,
+    widgets: Annotated[bool, typer.Option('--widgets', help='measure how fast the boards answer instead, in the kernel and in Chromium')] = False,
     as_json: Json = False):
     """Measure training, sampling and data on this machine. Images per second, milliseconds per grid, peak memory.
 
@@ -393,6 +394,10 @@ def bench(
     Example:
       nvae bench --config tiny --threads 2
     """
-    from nvae.bench import bench as measured, bench_table
-    result = measured(config, overrides or [], batch_size, threads, seconds)
-    print(json.dumps(result) if as_json else bench_table(result))
+    if widgets:
+        from nvae.board_bench import bench_widgets, widgets_table as table
+        result = bench_widgets(config, overrides or [], threads, seconds)
+    else:
+        from nvae.bench import bench as measured, bench_table as table
+        result = measured(config, overrides or [], batch_size, threads, seconds)
+    print(json.dumps(result) if as_json else table(result))
