@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['app', 'File', 'Temperature', 'Iterations', 'Count', 'Seed', 'Out', 'Pixels', 'Overrides', 'Groups', 'Json', 'App',
-           'HEADER', 'Picture', 'temperatures', 'in_name', 'main', 'short', 'config_line', 'configs', 'train',
-           'in_browser', 'sampled', 'sample', 'cherry', 'lab', 'about', 'info', 'command_line', 'interpolate',
-           'reconstruct', 'explore', 'evaluate', 'written', 'export', 'bench']
+           'HEADER', 'Picture', 'temperatures', 'several', 'in_name', 'main', 'short', 'config_line', 'configs',
+           'train', 'in_browser', 'sampled', 'sample', 'cherry', 'lab', 'about', 'info', 'command_line', 'loaded',
+           'interpolate', 'mix', 'reconstruct', 'explore', 'evaluate', 'written', 'export', 'bench']
 
 # %% ../nbs/19_cli.ipynb #19-cli-004
 import json
@@ -38,6 +38,11 @@ def temperatures(text): # '0.7', or one number per scale, coarse to fine: '0.9,0
     except ValueError: raise typer.BadParameter(f"{text!r} is not a number from 0 to 2, nor one per scale, as in 0.9,0.7") from None
     if not all(0 <= t <= 2 for t in ts): raise typer.BadParameter(f'{text} is not in the range 0<=x<=2.')
     return ts[0] if len(ts) == 1 else tuple(ts)
+
+def several(text): # temperatures, always as a tuple
+    "For a sweep"
+    t = temperatures(text)
+    return t if isinstance(t, tuple) else (t,)
 
 def in_name(temperature): return '-'.join(f'{t:g}' for t in (temperature if isinstance(temperature, tuple) else (temperature,)))
 
@@ -159,17 +164,19 @@ def in_browser(board, out, file, **parameters): # of the board's notebook
     if out: raise BadInput("with --app pictures are saved from the page; leave --out out")
     open_app(board, FILE=file, **parameters)
 
-def sampled(like, file, temperature, app):
-    "What goes without saying: a FILE and a TEMPERATURE, unless a picture tells both"
+def sampled(like, file, temperature, sweep, app):
+    "What goes without saying: a FILE and a TEMPERATURE, or several, unless a picture tells both"
     from nvae.config import BadInput
-    if like and (app or temperature is not None): raise BadInput("with --like everything but FILE comes from the picture; leave TEMPERATURE and --app out")
-    for name, value in dict(FILE=file, TEMPERATURE=temperature).items():
+    if like and (app or sweep or temperature is not None): raise BadInput("with --like everything but FILE comes from the picture; leave TEMPERATURE, --sweep and --app out")
+    if sweep and (app or temperature is not None): raise BadInput("--sweep gives the temperatures; leave TEMPERATURE and --app out")
+    for name, value in dict(FILE=file, TEMPERATURE=sweep or temperature).items():
         if not like and value is None: raise BadInput(f"Missing argument '{name}'. See nvae sample --help")
 
 @app.command()
 def sample(
     file: File = None, temperature: Temperature = None, iterations: Iterations = 20, n: Count = 9, pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None,
     like: Annotated[Path | None, typer.Option('--like', metavar='PNG', show_default=False, help='draw a saved picture, or a file of picks, again; FILE only where the model has moved')] = None,
+    sweep: Annotated[object, typer.Option('--sweep', metavar='T,T,...', parser=several, show_default=False, help='the same noise at each of these temperatures, one row for each, in place of TEMPERATURE')] = None,
     app: App = False):
     """Draw images from a model and save them as one picture.
 
@@ -181,11 +188,12 @@ def sample(
     """
     from nvae.checkpoint import load_model
     from nvae.recipe import Recipe, like as again, save_again, save_drawing
-    sampled(like, file, temperature, app)
+    sampled(like, file, temperature, sweep, app)
     if app: return in_browser('sample', out, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, PIXELS=pixels)
     if like: return print(save_again(again(like, file), out or f'{like.stem}-again.png'))
-    recipe = Recipe(seed, n, temperature, iterations, pixels)
-    print(save_drawing(load_model(file), file, [recipe], out or f'{Path(file).stem}-t{in_name(temperature)}-seed{seed}.png'))
+    rows = sweep or (temperature,)
+    layout = dict(n_cols=n, row_labels=[f't = {t:g}' for t in rows]) if sweep else {}
+    print(save_drawing(load_model(file), file, [Recipe(seed, n, t, iterations, pixels) for t in rows], out or f'{Path(file).stem}-t{in_name(sweep or temperature)}-seed{seed}.png', **layout))
 
 # %% ../nbs/19_cli.ipynb #19-cli-035
 @app.command()
@@ -245,6 +253,14 @@ def command_line(verb, *arguments, **options): # options as they are typed, with
 
 Picture = Annotated[Path, typer.Argument(show_default=False, help='an image file')]
 
+def loaded(file, *paths):
+    "A model, and images as its recipes hold them"
+    from nvae.checkpoint import load_model
+    from nvae.images import load_image
+    from nvae.recipe import as_text
+    model = load_model(file)
+    return model, tuple(as_text(load_image(p, model.cfg)) for p in paths)
+
 @app.command()
 def interpolate(
     file: File, image1: Picture, image2: Picture, n: Annotated[int, typer.Argument(metavar='N', min=2, help='steps between the two')] = 8,
@@ -257,15 +273,24 @@ def interpolate(
     Example:
       nvae interpolate runs/quickstart/quickstart.model anna.png berta.png 10 --space noise --path spherical
     """
-    from nvae.checkpoint import load_model
-    from nvae.explore import interpolate as between
-    from nvae.images import load_image
-    from nvae.recipe import provenance
-    from nvae.viz import image_grid, save_png
+    from nvae.recipe import Passage, Recipe, Start, save_drawing
     if app: return in_browser('interpolate', out, file, IMAGE1=str(image1.resolve()), IMAGE2=str(image2.resolve()), N=n)
-    model, line = load_model(file), command_line('interpolate', file, image1, image2, n, space=space, path=path, group=groups)
-    images = between(model, *(load_image(p, model.cfg) for p in (image1, image2)), n, space, path, groups)
-    print(save_png(image_grid(images, n_cols=len(images)), out or f'{image1.stem}-{image2.stem}.png', provenance(model, file, None, command=line)))
+    model, images = loaded(file, image1, image2)
+    recipe = Recipe(n=n + 2, iterations=0, start=Start(images), passage=Passage(space, path, tuple(groups) if groups else None))
+    print(save_drawing(model, file, [recipe], out or f'{image1.stem}-{image2.stem}.png', n_cols=n + 2))
+
+@app.command()
+def mix(file: File, image1: Picture, image2: Picture, out: Out = None):
+    """Mix two images by scale: the coarse latent groups of one, the fine groups of the other. From all scales of the first to all of the second.
+
+    \b
+    Example:
+      nvae mix runs/quickstart/quickstart.model anna.png berta.png
+    """
+    from nvae.recipe import Recipe, Start, save_drawing
+    model, images = loaded(file, image1, image2)
+    counts = range(model.cfg.n_scales, -1, -1)
+    print(save_drawing(model, file, [Recipe(n=1, iterations=0, start=Start(images, n_coarse=k)) for k in counts], out or f'{image1.stem}-and-{image2.stem}.png', n_cols=len(counts)))
 
 # %% ../nbs/19_cli.ipynb #19-cli-044
 @app.command()
@@ -285,12 +310,12 @@ def reconstruct(
     from nvae.checkpoint import load_model
     from nvae.explore import reconstruct as rebuilt
     from nvae.images import load_image
-    from nvae.recipe import provenance
+    from nvae.recipe import blanked, provenance
     from nvae.viz import image_grid, save_png
     model, line = load_model(file), command_line('reconstruct', file, *images, groups=n_groups, temperature=in_name(temperature).replace('-', ','), sample=draw, seed=seed)
     originals = torch.cat([load_image(p, model.cfg) for p in images])
     again = rebuilt(model, originals, n_groups, temperature, draw, seed).cpu()
-    print(save_png(image_grid(torch.cat([originals, again]), n_cols=len(images)), out or f'{images[0].stem}-reconstructed.png', provenance(model, file, None, command=line)))
+    print(save_png(image_grid(torch.cat([originals, blanked(again)]), n_cols=len(images)), out or f'{images[0].stem}-reconstructed.png', provenance(model, file, None, command=line)))
 
 # %% ../nbs/19_cli.ipynb #19-cli-049
 @app.command()

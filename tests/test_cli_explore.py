@@ -1,5 +1,6 @@
 "`nvae sample --like`, explore, interpolate, reconstruct, evaluate and import: what they leave behind, and bad input"
 import argparse
+import importlib.util
 import json
 import os
 import shlex
@@ -48,9 +49,11 @@ def said(done, code, words): return done.returncode == code and len(done.stderr.
 
 
 @pytest.mark.parametrize('args', [['sample', '{model}', '0.7', '1', '--n', '3', '--seed', '5'], ['sample', '{model}', '0.9,0.5', '0', '--pixels', 'sample'],
-                                  ['explore', '{model}', '0.7', '1', '--n', '2', '--strength', '2'], ['explore', '{model}', '0.7', '0', '--difference', '--group', 'scale 0', '--cell', '1,2']])
-def test_a_picture_is_made_again_to_the_byte(nvae, model_file, tmp_path, args):
-    path = nvae(*(a.replace('{model}', str(model_file)) for a in args)).stdout.strip()
+                                  ['explore', '{model}', '0.7', '1', '--n', '2', '--strength', '2'], ['explore', '{model}', '0.7', '0', '--difference', '--group', 'scale 0', '--cell', '1,2'],
+                                  ['sample', '{model}', '--sweep', '0.5,1', '--n', '2'], ['interpolate', '{model}', '{pictures}/1.png', '{pictures}/2.png', '3', '--space', 'noise', '--path', 'spherical', '--group', '0'],
+                                  ['mix', '{model}', '{pictures}/1.png', '{pictures}/2.png']])
+def test_a_picture_is_made_again_to_the_byte(nvae, model_file, pictures, tmp_path, args):
+    path = nvae(*(a.replace('{model}', str(model_file)).replace('{pictures}', str(pictures)) for a in args)).stdout.strip()
     again = nvae('sample', '--like', path, '--out', 'again.png')
     assert again.stdout.strip() == 'again.png' and (tmp_path / 'again.png').read_bytes() == (tmp_path / path).read_bytes()
     assert read_png_meta(path)['model'] == str(model_file)
@@ -64,14 +67,43 @@ def test_like_finds_a_model_that_moved_when_told(nvae, tmp_path):
     assert Image.open(tmp_path / 'a.png').tobytes() == Image.open(tmp_path / 'a-again.png').tobytes()
 
 
-def test_pictures_from_images_tell_the_command_that_made_them(nvae, model_file, pictures, tmp_path):
-    for args in (['interpolate', model_file, pictures / '1.png', pictures / '2.png', 3, '--space', 'noise', '--path', 'spherical', '--group', '0'],
-                 ['reconstruct', model_file, pictures / '1.png', pictures / '2.png', '--groups', 1, '--temperature', '0.5,0.7', '--sample', '--seed', 4]):
-        path = nvae(*args, '--out', 'a.png').stdout.strip()
-        line = read_png_meta(path)['command']
-        assert said(nvae('sample', '--like', path), 2, line)
-        assert nvae(*shlex.split(line)[1:], '--out', 'b.png').returncode == 0
-        assert (tmp_path / 'a.png').read_bytes() == (tmp_path / 'b.png').read_bytes()
+def test_a_picture_without_a_recipe_tells_the_command_that_made_it(nvae, model_file, pictures, tmp_path):
+    args = ['reconstruct', model_file, pictures / '1.png', pictures / '2.png', '--groups', 1, '--temperature', '0.5,0.7', '--sample', '--seed', 4]
+    line = read_png_meta(nvae(*args, '--out', 'a.png').stdout.strip())['command']
+    assert said(nvae('sample', '--like', 'a.png'), 2, line)
+    assert nvae(*shlex.split(line)[1:], '--out', 'b.png').returncode == 0
+    assert (tmp_path / 'a.png').read_bytes() == (tmp_path / 'b.png').read_bytes()
+
+
+def cells(path, n_rows, n_cols, size=16, pad=2):
+    "The images of a grid, row by row, from its lower right corner (labels stand to the left)"
+    image = Image.open(path).convert('RGB')
+    left, top = image.width - n_cols * (size + pad), image.height - n_rows * (size + pad)
+    return [[image.crop((left + c * (size + pad), top + r * (size + pad), left + c * (size + pad) + size, top + r * (size + pad) + size)).tobytes() for c in range(n_cols)] for r in range(n_rows)]
+
+
+def test_a_sweep_has_the_same_noise_in_every_row(nvae, model_file):
+    rows = cells(nvae('sample', model_file, '--sweep', '0.5,1,0', '--n', 3, '--seed', 2).stdout.strip(), 3, 3)
+    (alone,) = cells(nvae('sample', model_file, '--sweep', '0.5', '--n', 3, '--seed', 2, '--out', 'one.png').stdout.strip(), 1, 3)
+    assert rows[0] == alone != rows[1] and len(set(alone)) == 3 and len(set(rows[2])) == 1
+
+
+def test_mixing_begins_with_one_image_and_ends_with_the_other(nvae, model_file, pictures):
+    a, b = pictures / '1.png', pictures / '2.png'
+    (mixed,) = cells(nvae('mix', model_file, a, b).stdout.strip(), 1, 3)
+    (other,) = cells(nvae('mix', model_file, b, a).stdout.strip(), 1, 3)
+    assert len(set(mixed)) == 3 and mixed[0] == other[2] and mixed[2] == other[0] and mixed[1] != other[1]
+
+
+@pytest.mark.parametrize('args,words', [(['sample', '0.7', '0'], '9 of 9 images'), (['explore', '0.7', '0', '--n', '2', '--group', '0'], '2 of 2 images'), (['reconstruct', '{pictures}/1.png'], '1 of 1 images'),
+                                        (['interpolate', '{pictures}/1.png', '{pictures}/2.png', '4'], '4 of 6 images')])
+def test_images_that_are_not_finite_are_counted_and_not_shown(nvae, pictures, tmp_path, args, words):
+    model = small()
+    with torch.no_grad(): model.head[1].bias.fill_(float('nan'))
+    save_model(model, tmp_path / 'nan.model')
+    done = nvae(args[0], 'nan.model', *(a.replace('{pictures}', str(pictures)) for a in args[1:]), '--out', 'a.png')
+    assert done.returncode == 0 and words in done.stderr and len(set(Image.open(tmp_path / 'a.png').getdata())) > 1
+    assert said(nvae('sample', 'nan.model', '0.7', '2'), 2, 'none of 2 passes')
 
 
 def test_explore_has_a_row_per_group(nvae, model_file):
@@ -90,6 +122,31 @@ def test_evaluate_reports_a_figure_with_its_protocol(nvae, model_file, pictures)
     assert len(p['model_sha256']) == 64 and p['split'] and p['model_file'] == str(model_file)
     text = nvae('evaluate', model_file, '--data', pictures, '--importance-samples', 3, '--seed', 2).stdout
     assert f"{result['nll']:.4f}" in text and 'K = 3' in text
+
+
+def test_evaluate_takes_so_many_images_so_many_at_a_time(nvae, model_file, pictures):
+    def of(*more): return json.loads(nvae('evaluate', model_file, '--data', pictures, '--importance-samples', 4, '--json', *more).stdout)
+    a, b = of('--limit', 1, '--batch-size', 2), of('--batch-size', 64)
+    assert a['protocol']['batch_size'] == 2 and a['protocol']['images'] == 1 and a['nelbo_se'] is None
+    assert a['nelbo'] != b['nelbo'] and a['nelbo'] == pytest.approx(b['nelbo'], rel=.05)
+
+
+def test_evaluate_with_fid_at_the_temperature_asked_for(nvae, model_file, pictures, monkeypatch):
+    from test_evaluate import Mean
+
+    import nvae.evaluate
+    asked, metric = [], nvae.evaluate.fid_metric
+    def instead(feature, weights): asked.append((feature, weights)); return metric(Mean())
+    monkeypatch.setattr(nvae.evaluate, 'fid_metric', instead)
+    args = ['evaluate', model_file, '--data', pictures, '--fid', '--samples', 6, '--temperature', '0.5,0.9', '--iterations', 1, '--inception', pictures / '1.png']
+    found = json.loads(nvae(*args, '--json').stdout)['fid']
+    assert found['protocol'].items() >= dict(samples=6, images=9, temperature=[.5, .9], iterations=1).items() and found['fid'] > 0
+    assert asked == [(None, pictures / '1.png')] and f"{found['fid']:.2f}" in nvae(*args).stdout
+
+
+@pytest.mark.skipif(importlib.util.find_spec('torch_fidelity') is not None, reason='with torch-fidelity the weights can be fetched')
+def test_fid_without_its_network_says_how_to_get_it(nvae, model_file, pictures):
+    assert said(nvae('evaluate', model_file, '--data', pictures, '--fid'), 2, 'pip install torch-fidelity')
 
 
 def test_evaluate_is_repeatable(nvae, model_file, pictures):
@@ -116,6 +173,10 @@ BAD = {
     'like and a temperature': (['sample', '--like', 'a.png', '{model}', '0.7'], 'leave TEMPERATURE and --app out'),
     'like and an app': (['sample', '--like', 'a.png', '--app'], 'leave TEMPERATURE and --app out'),
     'an app and a file': (['interpolate', '{model}', 'a.png', 'b.png', '--app', '--out', 'c.png'], 'leave --out out'),
+    'like and a sweep': (['sample', '--like', 'a.png', '{model}', '--sweep', '0.5,1'], 'leave TEMPERATURE, --sweep'),
+    'a sweep and a temperature': (['sample', '{model}', '0.7', '--sweep', '0.5,1'], '--sweep gives the temperatures'),
+    'a sweep that goes too far': (['sample', '{model}', '--sweep', '0.5,3'], "'--sweep'"),
+    'nothing to mix with': (['mix', '{model}', '{pictures}/1.png', 'nowhere.png'], 'nowhere.png'),
     'like nothing': (['sample', '--like', 'nowhere.png'], 'there is no file nowhere.png'),
     'like a stranger': (['sample', '--like', '{pictures}/1.png'], "doesn't say how it was made"),
     'like something else': (['sample', '--like', '{model}'], 'not an image'),
@@ -130,6 +191,7 @@ BAD = {
     'one step': (['interpolate', '{model}', '{pictures}/1.png', '{pictures}/2.png', '1'], "'N'"),
     'more groups than there are': (['reconstruct', '{model}', '{pictures}/1.png', '--groups', '9'], 'this model has 2'),
     'no draws': (['evaluate', '{model}', '--data', '{pictures}', '--importance-samples', '0'], 'at least 1'),
+    'no images': (['evaluate', '{model}', '--data', '{pictures}', '--limit', '0'], '0 images asked for'),
     'more images than there are': (['evaluate', '{model}', '--data', '{pictures}', '--limit', '11'], 'there are 1'),
     'no such data': (['evaluate', '{model}', '--data', 'nowhere'], 'no such folder'),
     'grey data for a colour model': (['evaluate', '{model}', '--data', 'mnist'], '1 channel'),
