@@ -131,7 +131,7 @@ class Job:
 
     def parameters(self, runs)->dict:
         "Of the training notebook"
-        return dict(config=self.config, overrides=self.overrides, data=self.data, runs=str(runs), evaluate=self.evaluate, sample=self.sample)
+        return dict(config=self.config, overrides=self.overrides, data=self.data, runs=str(runs), processes=self.processes, evaluate=self.evaluate, sample=self.sample)
 
 # %% ../nbs/18b_plan.ipynb #18b-plan-019
 def choices(e:Entry, # with what it shares
@@ -167,7 +167,7 @@ def make_job(e:Entry, overrides:dict)->Job:
     cfg = configured(e.config, overrides, data)
     if cfg.data.dataset == 'folder': check_folder(cfg)
     for s in e.sample: check_temperature(s, cfg)
-    return Job(str(find_config(e.config).resolve()), overrides, cfg, data, e.processes, e.evaluate and e.evaluate.model_dump(), [s.model_dump() for s in e.sample])
+    return Job(str(find_config(e.config).resolve()), overrides, cfg, data, e.processes, e.evaluate and e.evaluate.model_dump(mode='json'), [s.model_dump(mode='json') for s in e.sample])
 
 def check_temperature(s:Sample, cfg:Config):
     "Raises `BadInput` for one temperature per scale of another network"

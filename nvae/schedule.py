@@ -27,7 +27,7 @@ def is_done(cfg:Config, run:RunDir)->bool:
 
 def summary(run:RunDir)->str:
     "Held-out likelihood at the end and at the start, time, and where the model is"
-    tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test']
+    tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test' and r['value'] is not None]
     if not tests: return f"the model is {shown(run.model)}"
     a, b = tests[0], tests[-1]
     return f"held-out {b['value']:.3f} {b['unit']} after {b['epoch']:g} epochs ({a['value']:.3f} at epoch {a['epoch']:g}), {clock(b['seconds'])} of training; {shown(run.model)}"
@@ -128,11 +128,13 @@ def train_headless(name:str,        # a configuration's name, or the path of a Y
                    data=None,       # a folder of images or a data set's name, in place of the configured one
                    fresh=False,     # begin anew; an older run of this name is kept as NAME.1
                    runs='runs',     # folder of all runs
+                  processes=1,     # on this machine
                   )->int:           # exit code
     "Train in a notebook of its own, or go on with it; raises `BadInput` before anything is started, where that can be known"
     cfg = configured(name, overrides, data)
     run, bar = open_run(cfg, runs, fresh), Bar(cfg.name)
-    ended = already_done(cfg, run) or trained(run, dict(config=str(name), overrides=flat(overrides), data=data and str(data), runs=str(runs)), bar.show)
+    asked_to_stop(run) # before it began, that is
+    ended = already_done(cfg, run) or trained(run, dict(config=str(name), overrides=flat(overrides), data=data and str(data), runs=str(runs), processes=processes), bar.show)
     bar.close(ended.line)
     return ended.code
 
@@ -145,7 +147,6 @@ def trained(run:RunDir,      # that nobody else is training
             show,            # called again and again with what status.json says
            )->Ended:
     "Execute the training notebook to its end; raises `BadInput` that only shows when it runs"
-    asked_to_stop(run) # long ago, that is
     with signals() as got:
         write_status(run, state='starting', message='starting the kernel')
         try: return outcome(run_watched(run, parameters, show, got), got, run)
