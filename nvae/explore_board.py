@@ -68,13 +68,14 @@ class ExploreBoard(PairBoard):
     def own_controls(self):
         return dict(start=W.ToggleButtons(options=STARTS, tooltips=['from the prior', 'encoded', 'coarse scales from A, fine ones from B']), **super().own_controls(),
                     n_coarse=number(1, 0, 9, 'from A', 'coarse scales that come from A; the others come from B'),
-                    groups=Hierarchy(), place=W.Text(placeholder='click, or row,column', description='place', continuous_update=False, layout=W.Layout(width='230px'), style=dict(description_width='64px')),
+                    groups=Hierarchy(), place=W.Text(placeholder='click, or row,column', description='place', continuous_update=False, layout=W.Layout(width='250px'), style=dict(description_width='72px')),
                     strength=slider(1, 0, 5, .1, 'strength'), fresh=number(0, 0, 2**31 - 1, 'variation', 'the same number gives the same fresh noise'),
                     difference=choice('difference', {'off': 0., '×1': 1., '×2': 2., '×4': 4., '×8': 8.}, 'show what changed, amplified'),
                     show=W.ToggleButtons(options=['variants', 'walk'], tooltips=['fresh noise in what is chosen', 'a round trip through the noise of what is chosen']))
 
     def layout_controls(self):
         c = self.controls
+        c['n'].description, c['n'].tooltip = 'variants', 'of each image'
         c['start'].observe(lambda _: self._arrange(), 'value')
         self.encoded = row(c['sampled'], c['n_coarse'])
         self._arrange()
@@ -125,7 +126,7 @@ class ExploreBoard(PairBoard):
 
     def present(self, drawing):
         "Show it; the frame of the place is on the first image"
-        shown = replace(drawing, traits={**drawing.traits, 'room': 640, 'labels': self.names(drawing), 'box': self.box(drawing)})
+        shown = replace(drawing, traits={**drawing.traits, 'room': 640 if drawing.traits.get('row_labels') else 430, 'labels': self.names(drawing), 'box': self.box(drawing)})
         super().present(shown)
         self.drawn[self.grid.serial] = drawing
 

@@ -107,9 +107,9 @@ class SourceBoard(Board):
         return self.read[content]
 
 # %% ../nbs/17b_sources.ipynb #17b-sources-015
-def choice(text, options, tooltip, width='170px'):
+def choice(text, options, tooltip, width='180px'):
     "A menu; options: values, or name → value"
-    return W.Dropdown(options=list(options.items()) if isinstance(options, dict) else options, description=text, tooltip=tooltip, layout=W.Layout(width=width), style=dict(description_width='64px'))
+    return W.Dropdown(options=list(options.items()) if isinstance(options, dict) else options, description=text, tooltip=tooltip, layout=W.Layout(width=width), style=dict(description_width='78px'))
 
 class PairBoard(SourceBoard):
     "A board that encodes images, and shows what moves"
