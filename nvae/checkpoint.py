@@ -74,7 +74,8 @@ def _read_safetensors(path):
 def read_checkpoint(path)->dict: # what `save_checkpoint` was given
     "Everything in a `.checkpoint`, on the CPU; runs nothing that is in it. Raises `BadInput` for files that are missing, damaged, foreign or pickles."
     model_file(path)
-    try: content = torch.load(path, map_location='cpu', weights_only=True)
+    try:
+        with open(path, 'rb') as f: content = torch.load(f, map_location='cpu', weights_only=True) # by its content: PyTorch goes by a path's ending
     except pickle.UnpicklingError: raise BadInput(f"{shown(path)} holds pickled objects, which could run a program: refused, and nothing in it was run{IMPORT_HINT}") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as e: raise BadInput(f"{shown(path)} is truncated or damaged ({_line(e)}); take another checkpoint of that run") from None
     if not isinstance(content, dict) or content.get('format') != 'nvae.checkpoint': raise BadInput(f"{shown(path)} is a PyTorch file, but not a checkpoint that nvae wrote{IMPORT_HINT}")
