@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['app', 'File', 'Temperature', 'Iterations', 'Count', 'Seed', 'Out', 'Pixels', 'Overrides', 'Groups', 'Json', 'App',
-           'HEADER', 'Picture', 'temperatures', 'several', 'in_name', 'main', 'short', 'config_line', 'configs',
-           'train', 'in_browser', 'sampled', 'sample', 'cherry', 'lab', 'about', 'info', 'command_line', 'loaded',
-           'interpolate', 'mix', 'reconstruct', 'explore', 'evaluate', 'written', 'export', 'bench']
+           'HEADER', 'Runs', 'Picture', 'temperatures', 'several', 'in_name', 'main', 'short', 'config_line', 'configs',
+           'train', 'schedule', 'runs', 'in_browser', 'sampled', 'sample', 'cherry', 'lab', 'about', 'info',
+           'command_line', 'loaded', 'interpolate', 'mix', 'reconstruct', 'explore', 'evaluate', 'written', 'export',
+           'bench']
 
 # %% ../nbs/19_cli.ipynb #19-cli-004
 import json
@@ -155,6 +156,49 @@ def train(
     """
     from nvae.schedule import train_headless
     return train_headless(name, overrides=overrides or [], data=data, fresh=fresh, runs=runs, processes=processes)
+
+# %% ../nbs/19_cli.ipynb #19-cli-plan-1
+Runs = Annotated[Path, typer.Option('--runs', metavar='FOLDER', help='folder of all runs')]
+
+@app.command()
+def schedule(
+    plan: Annotated[Path, typer.Argument(metavar='PLAN.yaml', show_default=False, help='which runs: configurations, seeds, a grid, and what to do at the end')],
+    slots: Annotated[int | None, typer.Option('--slots', metavar='N', min=1, show_default=False, help='runs at a time; one for each graphics card, or one, if not given')] = None,
+    cluster: Annotated[str | None, typer.Option('--cluster', metavar='ADDRESS', show_default=False, help='a Dask scheduler, or its scheduler file; one is started on this machine if not given')] = None,
+    dry_run: Annotated[bool, typer.Option('--dry-run', help='check everything, show the table of runs, start nothing')] = False,
+    folder: Runs = Path('runs')):
+    """Train every run of a plan, or go on with it, and compare them. What is complete is skipped.
+
+    Ctrl-C and SIGTERM stop after checkpoints. The comparison is left in runs/PLAN.plan/, as a notebook and a page.
+
+    \b
+    Example:
+      nvae schedule night.yaml --slots 2
+    """
+    from nvae.dispatch import run_plan
+    return run_plan(plan, slots, cluster, folder, dry_run)
+
+# %% ../nbs/19_cli.ipynb #19-cli-plan-2
+@app.command()
+def runs(
+    tail: Annotated[str | None, typer.Option('--tail', metavar='NAME', show_default=False, help='show what is measured in this run, until it ends')] = None,
+    stop: Annotated[str | None, typer.Option('--stop', metavar='NAME', show_default=False, help='ask this run for a checkpoint and an end, and wait for it')] = None,
+    folder: Runs = Path('runs'), as_json: Json = False):
+    """List the runs, follow one, or stop one. State, progress, last and best held-out likelihood.
+
+    \b
+    Example:
+      nvae runs --tail quickstart
+    """
+    from nvae.config import BadInput, shown
+    from nvae.runs import columns, describe_run, find_run, find_runs, follow, run_row, stop_run
+    if tail and stop: raise BadInput("--tail and --stop: one at a time")
+    if stop: return print(f'{stop}: {stop_run(find_run(stop, folder))}')
+    if tail:
+        for line in follow(find_run(tail, folder)): print(line, flush=True)
+        return
+    rows = [describe_run(run) for run in find_runs(folder)]
+    print(json.dumps(rows) if as_json else '\n'.join(columns([run_row(r) for r in rows])) or f'no runs in {shown(folder)}')
 
 # %% ../nbs/19_cli.ipynb #19-cli-028
 def in_browser(board, out, file, **parameters): # of the board's notebook
