@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PICKS', 'Start', 'Passage', 'as_record', 'Recipe', 'blanked', 'as_text', 'from_text', 'drawn', 'statistics_for',
            'draw', 'draw_all', 'with_variants', 'explore_recipes', 'model_hash', 'provenance', 'with_images',
-           'save_drawing', 'Again', 'read_picks', 'made_by', 'recipes_in', 'like', 'save_again']
+           'save_drawing', 'with_threads', 'Again', 'read_picks', 'made_by', 'recipes_in', 'like', 'save_again']
 
 # %% ../nbs/14b_recipe.ipynb #14b-recipe-003
-import base64, hashlib, json, warnings
+import base64, contextlib, hashlib, json, warnings
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -193,7 +193,7 @@ def provenance(model:NVAE, file,  # the model and the file it came from, as the 
     except PackageNotFoundError: own = None
     images = {hashlib.sha256(t.encode()).hexdigest()[:16]: t for r in recipes or () if r.start for t in r.start.images}
     made = None if recipes is None else [with_images(r, {t: name for name, t in images.items()}).plain() for r in recipes]
-    return dict(nvae=own, torch=torch.__version__, device=model.start.device.type, model=str(file), sha256=sha256 or model_hash(model), recipes=made, **dict(images=images) if images else {}, **more)
+    return dict(nvae=own, torch=torch.__version__, device=model.start.device.type, threads=torch.get_num_threads(), model=str(file), sha256=sha256 or model_hash(model), recipes=made, **dict(images=images) if images else {}, **more)
 
 def with_images(r:Recipe, other:dict)->Recipe:
     "A recipe with other texts for its images, where there are others"
@@ -203,6 +203,14 @@ def save_drawing(model:NVAE, file, recipes:list, path, **grid)->Path:
     "Draw recipes and save them as one PNG that carries them"
     images = draw_all(model, recipes)
     return save_png(image_grid(images, **grid), path, provenance(model, file, recipes, grid=grid))
+
+@contextlib.contextmanager
+def with_threads(n:int|None): # None: as many as there are
+    "Inside, PyTorch computes with so many threads"
+    before = torch.get_num_threads()
+    torch.set_num_threads(n or before)
+    try: yield
+    finally: torch.set_num_threads(before)
 
 class Again(NamedTuple):
     "A picture made again"
@@ -247,7 +255,8 @@ def like(file_of,     # a PNG, or a file of picks, that nvae saved
     if meta.get('sha256') != model_hash(model): raise BadInput(f"{source} is not, or no longer, the model that {name} was drawn from: its weights differ; name the file that holds the old ones")
     here, there = model.start.device.type, meta.get('device')
     if there not in (None, here): warnings.warn(f"{name} was drawn on {there}; on {here} its pixels may differ in the last bit")
-    return Again(draw_all(model, recipes), recipes, meta.get('grid', {}), meta, model)
+    with with_threads(meta.get('threads')): images = draw_all(model, recipes)
+    return Again(images, recipes, meta.get('grid', {}), meta, model)
 
 def save_again(drawing:Again, path)->Path:
     "Save what `like` drew, arranged as it was, with the same recipes"
