@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['all_finite', 'Undo', 'first_nonfinite_weight', 'first_nonfinite_gradient', 'watch_activations', 'largest_gradient',
-           'locate']
+           'locate_forward', 'locate_backward']
 
 # %% ../nbs/12_guard.ipynb #12-guard-003
 from contextlib import contextmanager
@@ -27,23 +27,26 @@ def _by_kind(tensors):
 
 # %% ../nbs/12_guard.ipynb #12-guard-010
 class Undo:
-    "The buffers of some modules (BatchNorm's statistics, spectral vectors), as they were at the last `take`"
+    "What a forward pass writes in some modules (BatchNorm's statistics, spectral vectors, what `get_extra_state` tells), as it was at the last `take`"
     def __init__(self,
-                 *modules:nn.Module, # whose buffers a forward pass writes
+                 *modules:nn.Module,
                 ):
         self.live = _by_kind([b for m in modules for b in m.buffers()])
         self.kept = [[torch.empty_like(b) for b in bs] for bs in self.live]
+        self.others = [n for m in modules for n in m.modules() if type(n).get_extra_state is not nn.Module.get_extra_state]
         self.take()
 
     @torch.no_grad()
     def take(self):
         "Remember them as they are"
         for kept, live in zip(self.kept, self.live): torch._foreach_copy_(kept, live)
+        self.extra = [m.get_extra_state() for m in self.others]
 
     @torch.no_grad()
     def put_back(self):
         "Make them what they were"
         for kept, live in zip(self.kept, self.live): torch._foreach_copy_(live, kept)
+        for m, extra in zip(self.others, self.extra): m.set_extra_state(extra)
 
 # %% ../nbs/12_guard.ipynb #12-guard-016
 def first_nonfinite_weight(model:nn.Module)->str|None:
@@ -79,14 +82,18 @@ def largest_gradient(model:nn.Module)->str:
     return f"a sum of finite parts; the largest gradient is that of {name}, {sizes[name]:.0e}"
 
 # %% ../nbs/12_guard.ipynb #12-guard-019
-def locate(model:nn.Module, # the network whose step went wrong, with that step's gradients
-           x:torch.Tensor,  # the images of that step
-           forward,         # () → None: runs that step's forward pass again
-          )->str:           # words for the message
-    "The first place where a number wasn't finite; the buffers that `forward` writes are the caller's to put back"
+def locate_forward(model:nn.Module, # the network whose step went wrong
+                   x:torch.Tensor,  # the images of that step
+                   forward,         # () → None: runs that step's forward pass again
+                  )->str|None:      # words for the message; None when all of it is finite
+    "The first place on the way to the loss; the buffers that `forward` writes are the caller's to put back"
     if not all_finite([x]): return f"the images: {int((~x.isfinite()).flatten(1).any(1).sum())} of {len(x)} in this batch hold a number that isn't finite"
     if name := first_nonfinite_weight(model): return f"the weights of {name}"
     with torch.no_grad(), watch_activations(model) as found: forward()
-    if found: return f"the output of {found[0]}"
-    if name := first_nonfinite_gradient(model): return f"the gradient of {name}"
-    return largest_gradient(model)
+    return f"the output of {found[0]}" if found else None
+
+def locate_backward(model:nn.Module, # with the gradients of the step that went wrong
+                   )->str:           # words for the message
+    "The first place on the way back, or the largest gradient"
+    name = first_nonfinite_gradient(model)
+    return f"the gradient of {name}" if name else largest_gradient(model)

@@ -69,7 +69,7 @@ def fingerprint(tensors # any tensors, in an order of their own
                )->str:
     "16 digits that change when any number does"
     h = hashlib.sha256()
-    for t in tensors: h.update(t.detach().cpu().contiguous().view(torch.uint8).numpy())
+    for t in tensors: h.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return h.hexdigest()[:16]
 
 # %% ../nbs/12_ranks.ipynb #12-ranks-014

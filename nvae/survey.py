@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TEMPERATURES', 'held_out', 'likelihood_unit', 'quoted', 'active_units', 'record', 'record_training', 'speed',
-           'seconds_left', 'event', 'tell', 'assess', 'reconstructions', 'first_images', 'preview', 'show_images',
-           'pixels']
+           'seconds_left', 'event', 'tell', 'assess', 'kept', 'reconstructions', 'first_images', 'preview',
+           'show_images', 'pixels']
 
 # %% ../nbs/12_survey.ipynb #12-survey-003
 import math, time
@@ -18,9 +18,10 @@ from .checkpoint import replacing, save_checkpoint, save_model
 from .config import BadInput, ModelConfig
 from .losses import bits_per_dim, reconstruction
 from .model import NVAE
-from .rundir import append_metrics, write_status
+from .ranks import alone, place, summed
+from .rundir import RunDir, append_metrics, write_status
 from .sampling import sample_images
-from .state import NAMES, TrainState, contents, facts, seed_from
+from .state import NAMES, TrainState, contents, facts, images_per_batch, seed_from
 from .viz import image_grid
 
 # %% ../nbs/12_survey.ipynb #12-survey-008
@@ -29,18 +30,19 @@ def held_out(model:NVAE,     # in any mode; afterwards in the same
              batches,        # iterator of images (B, C, H, W) in [0, 1]
              seed:int=0,     # of the latents' noise
              autocast=nullcontext, # context of the forward pass, for its precision
+             shared=False,   # each of several processes has a share of the images: put them together
             )->dict:         # nelbo, recon, kl (nats per image), kl_per_group (nats, coarse to fine), images
     "Negative ELBO (NVAE, equation 1) over some images, by one draw from the posterior each; changes nothing but PyTorch's random state"
-    mode, total, n = model.training, 0., 0
+    mode, total, (i, step) = model.training, torch.zeros(len(model.groups) + 2).double(), place() if shared else (0, 1)
     model.eval()
-    for i, x in enumerate(batches):
-        x = x.to(model.start.device); seed_from(seed, 3, i)
+    for k, x in enumerate(batches):
+        x = x.to(model.start.device); seed_from(seed, 3, i + k*step)
         with autocast(): out = model(x)
-        total = total + torch.cat([reconstruction(out, x)[None], out.kls]).sum(1).double().cpu()
-        n += len(x)
+        total += torch.cat([reconstruction(out, x)[None], out.kls, torch.ones_like(out.kls[:1])]).sum(1).double().cpu()
     model.train(mode)
-    recon, *kls = (total/n).tolist()
-    return dict(nelbo=recon + sum(kls), recon=recon, kl=sum(kls), kl_per_group=kls, images=n)
+    *sums, n = (summed(total) if shared else total).tolist()
+    recon, *kls = [s/n for s in sums]
+    return dict(nelbo=recon + sum(kls), recon=recon, kl=sum(kls), kl_per_group=kls, images=int(n))
 
 # %% ../nbs/12_survey.ipynb #12-survey-009
 def likelihood_unit(cfg:ModelConfig)->str:
@@ -108,16 +110,20 @@ def tell(state:TrainState, doing='training', message=None, now=False):
 def assess(state:TrainState, model:NVAE):
     "Held-out likelihood of the network one would use; writes it down, and the network"
     p, cfg = state.progress, state.cfg
-    batches = list(islice(state.loaders.test.batches(), math.ceil((cfg.train.eval_images or 10**12)/cfg.train.batch_size)))
-    found = held_out(model, batches, cfg.train.seed, state.accelerator.autocast)
-    p.held_out = found['nelbo']
-    record(state, 'test', **found, value=quoted(p.held_out, cfg.model), unit=likelihood_unit(cfg.model), active_units=active_units(model.eval(), batches[0]))
+    batches = list(islice(state.loaders.test.batches(), math.ceil((cfg.train.eval_images or 10**12)/images_per_batch(state))))
+    found = held_out(model, batches, cfg.train.seed, state.accelerator.autocast, shared=True)
+    p.held_out = found['nelbo'] if math.isfinite(found['nelbo']) else None
     if not state.main: return
-    if not math.isfinite(p.held_out): event(state, f"step {p.step}: the held-out likelihood is not finite")
+    record(state, 'test', **found, value=quoted(found['nelbo'], cfg.model), unit=likelihood_unit(cfg.model), active_units=active_units(model.eval(), batches[0]))
+    if p.held_out is None: return event(state, f"step {p.step}: the held-out likelihood is not finite; {kept(state.run)}")
     save_model(model, state.run.model, **facts(state))
-    if math.isfinite(p.held_out) and p.held_out < (math.inf if p.best is None else p.best):
+    if p.best is None or p.held_out < p.best:
         p.best = p.held_out
         save_checkpoint(contents(state), state.run.best, keep=False)
+
+def kept(run:RunDir)->str:
+    "What there is to use, when the present network is of no use"
+    return f"{run.model.name} is from before that" if run.model.exists() else f"there is no {run.model.name} yet"
 
 # %% ../nbs/12_survey.ipynb #12-survey-022
 TEMPERATURES = (0.5, 0.7, 1.0) # of the rows of a preview
@@ -139,13 +145,13 @@ def first_images(batches, # `Batches`
 def preview(state:TrainState, model:NVAE):
     "Write a grid of samples, one row per temperature, and one of test images above their reconstructions"
     seed, x = state.cfg.train.seed, first_images(state.loaders.test, 8)
-    try: show_images(state, 'samples', torch.cat([sample_images(model, 8, t, iterations=2, seed=seed) for t in TEMPERATURES]))
-    except BadInput as e: record(state, 'event', message=f"no samples at step {state.progress.step}: {e}")
+    with alone(model):
+        try: show_images(state, 'samples', torch.cat([sample_images(model, 8, t, iterations=2, seed=seed) for t in TEMPERATURES]))
+        except BadInput as e: record(state, 'event', message=f"no samples at step {state.progress.step}: {e}")
     if state.cfg.train.write_reconstructions: show_images(state, 'reconstructions', torch.cat([x, reconstructions(model, x, seed)]))
 
 def show_images(state, name, images):
     "To images/ and to the tracker"
-    if not state.main: return
     with replacing(state.run.images/f"{name}-{state.progress.step:07}.png") as tmp: image_grid(images, n_cols=8, scale=2).save(tmp, format='png')
     for t in state.accelerator.trackers:
         if hasattr(t, 'log_images'): t.log_images({name: pixels(images)}, step=state.progress.step, **dict(dataformats='NHWC') if t.name == 'tensorboard' else {})

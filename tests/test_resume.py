@@ -8,7 +8,8 @@ import time
 import pytest
 from training import assert_same_run, config, differences, train
 
-from nvae.checkpoint import read_checkpoint
+from nvae.checkpoint import previous, read_checkpoint
+from nvae.config import BadInput
 from nvae.rundir import RunDir, open_run, read_status
 from nvae.train import Interrupted
 
@@ -78,6 +79,21 @@ def test_a_batch_size_changed_in_mid_epoch(tmp_path):
     with pytest.raises(Interrupted): train(config(), tmp_path, watch=stop_at(2))
     train(config(batch_size=4), tmp_path)
     assert read_checkpoint(RunDir(tmp_path/'small').checkpoint)['progress']['step'] == 2 + (20 - 4)
+
+
+def test_a_checkpoint_that_was_cut_short(tmp_path, capsys):
+    "The one before is taken, which is said; when that is damaged too, the run is refused and nothing is overwritten"
+    cfg, run = config(checkpoint_every=.2), RunDir(tmp_path/'small')
+    train(cfg, tmp_path/'whole')
+    with pytest.raises(Interrupted): train(cfg, tmp_path, watch=stop_at(4))
+    whole = run.checkpoint.read_bytes()
+    run.checkpoint.write_bytes(whole[:len(whole)//2])
+    train(cfg, tmp_path)
+    assert 'small.checkpoint is truncated or damaged' in (said := capsys.readouterr().out) and 'trying the one before' in said
+    assert_same_run(RunDir(tmp_path/'whole'/'small'), run)
+    for p in (run.checkpoint, previous(run.checkpoint)): p.write_bytes(p.read_bytes()[:1000])
+    with pytest.raises(BadInput, match='truncated or damaged'): train(config(epochs=3), tmp_path)
+    assert len(run.checkpoint.read_bytes()) == 1000
 
 
 def test_fresh_keeps_the_old_run(tmp_path):

@@ -9,14 +9,18 @@ from itertools import islice
 
 import pytest
 import torch
-from training import config, loaders, train
+from accelerate.state import AcceleratorState
+from training import config, images, loaders, train
 
+import nvae.state
+import nvae.train
 from nvae.checkpoint import load_model, read_checkpoint
 from nvae.config import BadInput
-from nvae.rundir import RunDir, open_run, read_metrics
-from nvae.state import new_state, own_generators
+from nvae.rundir import RunDir, held, open_run, read_metrics, read_status
+from nvae.state import contents, new_state, own_generators, restore
 from nvae.survey import held_out
 from nvae.train import RETURNS, TrainingFailed, fit, forward_backward, train_step
+from nvae.viz import to_pil
 
 
 @pytest.fixture
@@ -57,18 +61,22 @@ def test_a_bad_step_leaves_no_trace(state, spoil, words):
     assert state.progress.step == 3
 
 
-def test_a_spoilt_weight_is_named_and_rolled_back(tmp_path):
+@pytest.fixture
+def watched_state(monkeypatch):
+    "The states of the runs that `fit` begins"
+    begun, begin = [], nvae.train.begin
+    def remember(*args): begun.insert(0, begin(*args)); return begun[0]
+    monkeypatch.setattr(nvae.train, 'begin', remember)
+    return begun
+
+
+def test_a_spoilt_weight_is_named_and_rolled_back(tmp_path, watched_state):
     "A NaN in one weight: every step is bad until the last checkpoint is taken back, with half the rate, which is kept"
     def watch(status, records, last=False):
         watch.n += 1
-        if watch.n == 3: watch.state.model.stem.weight.data[0, 0, 0, 0] = math.nan
+        if watch.n == 3: watched_state[0].model.stem.weight.data[0, 0, 0, 0] = math.nan
     watch.n, cfg = 0, config()
-    import nvae.train as module
-    begin = module.begin
-    def remember(*args): watch.state = begin(*args); return watch.state
-    module.begin = remember
-    try: train(cfg, tmp_path, watch)
-    finally: module.begin = begin
+    train(cfg, tmp_path, watch)
     run = RunDir(tmp_path/'small')
     assert 'the weights of stem.weight' in events(run)[0] and 'back to step 0 with half the learning rate' in events(run)[-1]
     content = read_checkpoint(run.checkpoint)
@@ -76,19 +84,53 @@ def test_a_spoilt_weight_is_named_and_rolled_back(tmp_path):
     assert all(v.isfinite().all() for v in content['model'].values())
 
 
-def test_a_rate_of_ten_ends_with_a_reason(tmp_path):
-    "Divergence is met with halvings, and when they don't help with a message; no file holds a number that isn't finite"
-    cfg = config(lr=10., lr_warmup=0, lr_min=10., epochs=30, checkpoint_every=100, eval_every=100)
-    try: train(cfg, tmp_path)
-    except TrainingFailed as e: assert f'{RETURNS} returns' in str(e) and 'is not finite, first in' in str(e) and 'train.lr' in str(e)
-    run = RunDir(tmp_path/'small')
-    assert any('with half the learning rate' in e for e in events(run))
+def assert_finite(run):
     for file in run.path.glob('*.checkpoint'): assert all(v.isfinite().all() for v in read_checkpoint(file)['model'].values())
+
+
+def test_a_rate_of_ten_is_found_out(tmp_path):
+    "Found within a step, said where, and met by a return with half the rate, which helps here"
+    cfg = config(lr=10., lr_warmup=0, lr_min=10., epochs=5, checkpoint_every=100, eval_every=100)
+    train(cfg, tmp_path)
+    run = RunDir(tmp_path/'small')
+    *skipped, returned = events(run)
+    assert all('is not finite, first in' in e and 'skipped' in e for e in skipped) and 'back to step 0 with half the learning rate' in returned
+    assert read_checkpoint(run.checkpoint)['progress']['halvings'] == 1
+    assert_finite(run)
+
+
+def test_when_halving_does_not_help(tmp_path):
+    "The run fails, with a reason; no file holds a number that isn't finite"
+    cfg = config(lr=100., lr_warmup=0, lr_min=100., epochs=30, checkpoint_every=100, eval_every=100)
+    with pytest.raises(TrainingFailed, match=f'is not finite, first in .* {RETURNS} returns .* that checkpoint is whole.* train.lr'): train(cfg, tmp_path)
+    run = RunDir(tmp_path/'small')
+    assert sum('with half the learning rate' in e for e in events(run)) == RETURNS
+    assert read_status(run)['state'] == 'failed'
+    assert_finite(run)
+
+
+def overflow_in_evaluation(state):
+    "Statistics that training doesn't use, so that only evaluation meets them"
+    state.model.post_process[0].norm1.running_mean.fill_(-1e38)
+
+
+def test_a_network_of_no_use_is_not_done(tmp_path, watched_state):
+    "A held-out likelihood that isn't finite at the end: the run fails, keeps the model from before, and fails again"
+    cfg = config(ema_decay=0., eval_every=1)
+    def watch(status, records, last=False):
+        if watched_state[0].progress.step == 7: overflow_in_evaluation(watched_state[0])
+    run = RunDir(tmp_path/'small')
+    for _ in range(2):
+        with pytest.raises(TrainingFailed, match='after 10 steps the held-out likelihood is not finite.*small.model is from before that'): train(cfg, tmp_path, watch)
+        assert read_status(run)['state'] == 'failed'
+        assert load_model(run.model, 'cpu').facts['step'] == 5 and math.isfinite(load_model(run.model, 'cpu').facts['held_out_nelbo'])
+    tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test']
+    assert [(r['step'], r['value'] is None) for r in tests] == [(0, False), (5, False), (10, True)]
 
 
 # the settings
 
-def test_accumulation_averages_gradients(state):
+def test_accumulation_averages_gradients(state, monkeypatch):
     "The gradient of two batches at once is the mean of their gradients (statistics and vectors put back between)"
     xs, grads = list(islice(state.loaders.train.batches(0), 2)), []
     kept = everything(state)
@@ -99,11 +141,9 @@ def test_accumulation_averages_gradients(state):
     object.__setattr__(state.cfg.train, 'spectral_lambda_start', None); object.__setattr__(state.cfg.train, 'spectral_lambda', 0.)
     state.model.eval()
     for p in state.model.parameters(): p.grad = None
-    import nvae.train as module
     seeds = iter([0, 1, 0, 1])
-    original, module.run_forward = module.run_forward, lambda s, x, i: (torch.manual_seed(next(seeds)), s.wrapped(x, s.cfg.train, **s.weights))[1]
-    try: grads = [gradient([x]) for x in xs]; both = gradient(xs)
-    finally: module.run_forward = original
+    monkeypatch.setattr(nvae.train, 'run_forward', lambda s, x, i: (torch.manual_seed(next(seeds)), s.wrapped(x, s.cfg.train, **s.weights))[1])
+    grads = [gradient([x]) for x in xs]; both = gradient(xs)
     torch.testing.assert_close(both*state.accelerator.gradient_accumulation_steps/2, (grads[0] + grads[1])/2*state.accelerator.gradient_accumulation_steps, rtol=1e-4, atol=1e-5)
 
 
@@ -160,6 +200,65 @@ def test_precision(tmp_path, precision, used):
     content = read_checkpoint(RunDir(tmp_path/'small').checkpoint)
     assert content['facts']['precision'] == used
     assert all(v.dtype == torch.float32 for v in content['model'].values() if v.is_floating_point())
+
+
+# float16: its scaler, which also runs on a CPU; the arithmetic itself needs a GPU
+
+@pytest.fixture
+def scaled(tmp_path, monkeypatch):
+    "A state whose gradients are scaled"
+    def make(scale):
+        original = nvae.state.make_accelerator
+        def with_scaler(*args):
+            accelerator, _ = original(*args)
+            accelerator.scaler = torch.amp.GradScaler('cpu', init_scale=float(scale))
+            return accelerator, 'float16'
+        monkeypatch.setattr(nvae.state, 'make_accelerator', with_scaler)
+        cfg = config(lr_warmup=0)
+        state = new_state(cfg, open_run(cfg, tmp_path), loaders(cfg))
+        monkeypatch.setattr(nvae.state, 'make_accelerator', original)
+        monkeypatch.setattr(state.accelerator, 'native_amp', True)
+        monkeypatch.setitem(AcceleratorState._shared_state, '_mixed_precision', 'fp16')
+        return state
+    with own_generators(): yield make
+
+
+def test_a_scale_changes_nothing(state, scaled):
+    "Gradients are unscaled before they are measured and used; powers of two are exact"
+    other = scaled(2**10)
+    assert take(state, 3) == take(other, 3) == [None]*3
+    assert_same(everything(state), everything(other))
+    assert state.progress.sums == other.progress.sums
+
+
+def test_a_scaler_that_seeks_its_scale(scaled):
+    "A gradient that overflows by the scale is no trouble: the step is skipped and the scale halved, until it fits"
+    state = scaled(2.**126)
+    before = everything(state)
+    assert take(state, 1) == [None] and state.accelerator.scaler.get_scale() == 2.**125
+    assert_same(before, everything(state)); assert state.progress.count == 0 and state.progress.bad == 0
+    while not state.progress.count: assert take(state, 1) == [None] and state.progress.step < 100
+    assert 5 < state.progress.step and state.accelerator.scaler.get_scale() == 2.**(126 - state.progress.step + 1)
+    other = scaled(2.**16); restore(other, contents(state))
+    assert other.accelerator.scaler.get_scale() == state.accelerator.scaler.get_scale()
+
+
+@pytest.mark.parametrize('scale, spoil, words', [(2**10, spoil_image, 'images: 1 of 8'), (1, spoil_gradient, 'the gradient is not finite, first in the gradient of stem.weight')])
+def test_trouble_in_float16(scaled, scale, spoil, words):
+    "What isn't the scaler's doing is said, and undone like everywhere"
+    state = scaled(scale)
+    assert take(state, 1) == [None]
+    before, x = everything(state), next(state.loaders.train.batches(1))
+    spoil(state, x)
+    assert words in train_step(state, [x])
+    assert_same(before, everything(state))
+
+
+def test_a_norm_that_overflows_is_not_the_scalers_doing(scaled):
+    "All gradients are finite, but their norm isn't: lowering the scale wouldn't help"
+    state = scaled(2**10)
+    state.model.stem.weight.register_hook(lambda g: g + 1e30)
+    assert 'largest gradient is that of stem.weight' in take(state, 1)[0]
 
 
 def test_looking_changes_nothing(tmp_path):
@@ -259,3 +358,27 @@ def test_a_second_process_is_refused(tmp_path):
         except BadInput as e: refused.append(str(e))
     train(cfg, tmp_path, watch)
     assert refused and f'process {os.getpid()} ' in refused[0]
+
+
+def test_the_command_is_refused_beside_a_training(tmp_path):
+    "Exit code 2 and one line that names who is at it"
+    cfg = config()
+    (tmp_path/'small.yaml').write_text(cfg.to_yaml())
+    command = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())', 'train', tmp_path/'small.yaml', '--runs', tmp_path]
+    with held(open_run(cfg, tmp_path)): done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and f'process {os.getpid()} ' in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_data_folder_that_vanished(tmp_path):
+    "It is named, the checkpoint stays, and when the images are back the run goes on"
+    folder = tmp_path/'images'; folder.mkdir()
+    for i, x in enumerate(images(48, 0)): to_pil(x).save(folder/f'{i}.png')
+    cfg, again = (config(epochs=e, data=dict(dataset='folder', root=str(folder), test_fraction=.17)) for e in (1, 2))
+    fit(cfg, run := open_run(cfg, tmp_path))
+    before = run.checkpoint.read_bytes()
+    folder.rename(tmp_path/'elsewhere')
+    with pytest.raises(BadInput, match='there is no folder .*images'): fit(again, open_run(again, tmp_path))
+    assert run.checkpoint.read_bytes() == before and read_status(run)['state'] == 'failed'
+    (tmp_path/'elsewhere').rename(folder)
+    fit(again, open_run(again, tmp_path))
+    assert read_checkpoint(run.checkpoint)['progress']['step'] == 10 and not any('not the same' in e for e in events(run))
