@@ -18,12 +18,11 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.tracking import get_available_trackers
 from accelerate.utils import GradScalerKwargs
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from .config import BadInput, Config, TrainConfig, nearest, shown
+from .config import Config, TrainConfig, shown
 from .data import dataloaders
 from .guard import Undo, all_finite
 from .losses import kl_coefficient, lr_at, objective, penalty_weights
@@ -31,6 +30,7 @@ from .model import NVAE
 from .ranks import pool
 from .rundir import RunDir, refuse_other_network
 from .spectral import SpectralPenalty, bn_penalty
+from .trackers import known_tracker
 
 # %% ../nbs/12_state.ipynb #12-state-006
 class Terms(NamedTuple):
@@ -137,14 +137,13 @@ def usable_precision(wanted:str,          # float32, bfloat16 or float16
     return 'float32'
 
 def make_accelerator(cfg:Config, run:RunDir)->tuple[Accelerator, str]: # and the precision really used
-    "Accelerate's view of this machine: device, precision, processes, trackers; raises `BadInput` for an unknown tracker"
-    trackers = {str(t): t for t in get_available_trackers()} | {'none': None}
-    if cfg.train.tracker not in trackers: raise BadInput(f"train.tracker: '{cfg.train.tracker}' isn't installed{nearest(cfg.train.tracker, trackers)}; there are: {', '.join(trackers)}")
+    "Accelerate's view of this machine: device, precision, processes, trackers; raises `BadInput` for a tracker that isn't there"
+    tracker = known_tracker(cfg.train.tracker)
     AcceleratorState._reset_state(reset_partial_state=False)  # Accelerate remembers the first precision of a process for ever
     kind = dict(float32='no', bfloat16='bf16', float16='fp16')
     precision = usable_precision(cfg.train.precision, Accelerator(mixed_precision='no').device)
     AcceleratorState._reset_state(reset_partial_state=False)
-    return Accelerator(mixed_precision=kind[precision], gradient_accumulation_steps=cfg.train.accumulate, log_with=trackers[cfg.train.tracker], project_dir=str(run.path.parent),
+    return Accelerator(mixed_precision=kind[precision], gradient_accumulation_steps=cfg.train.accumulate, log_with=tracker, project_dir=str(run.path.parent),
                        kwargs_handlers=[GradScalerKwargs(init_scale=2.**10)] if precision == 'float16' else None), precision
 
 # %% ../nbs/12_state.ipynb #12-state-015

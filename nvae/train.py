@@ -23,6 +23,7 @@ from .ranks import alone, averaged, fingerprint, first_word, of_everyone, severa
 from .rundir import RunDir, held, read_metrics, read_status, rewind_metrics, write_status
 from .state import NAMES, Moment, TrainState, contents, facts, is_finite, model_for_use, new_state, own_generators, restore, seed_from
 from .survey import assess, event, kept, preview, record_training, tell
+from .trackers import tracker_settings
 
 # %% ../nbs/12_train.ipynb #12-train-008
 def to_device(state, x):
@@ -222,7 +223,7 @@ def begin(cfg, run, loaders):
         for leftover in run.path.glob('.*.tmp'): leftover.unlink()
         rewind_metrics(run.metrics, state.progress.step if content else -1)
         write_text(run.config, cfg.to_yaml())
-    state.accelerator.init_trackers(run.name, init_kwargs={'tensorboard': dict(purge_step=state.progress.step + 1)})
+    state.accelerator.init_trackers(**tracker_settings(cfg, state.progress.step))
     if content and other_images(content['data']['info'], state.loaders.info): event(state, "the data are not the same as when this run began")
     return state
 
