@@ -10,7 +10,7 @@ __all__ = ['FILE', 'RESULTS', 'SAMPLES', 'SHOWN', 'own_results', 'code', 'card_t
 import json
 from pathlib import Path
 
-from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
+from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HFValidationError
 from .checkpoint import load_model, save_model, write_text
 from .config import BadInput, shown
