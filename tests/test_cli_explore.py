@@ -134,10 +134,10 @@ def test_evaluate_takes_so_many_images_so_many_at_a_time(nvae, model_file, pictu
 def test_evaluate_with_fid_at_the_temperature_asked_for(nvae, model_file, pictures, monkeypatch):
     from test_evaluate import Mean
 
-    import nvae.evaluate
-    asked, metric = [], nvae.evaluate.fid_metric
+    import nvae.evaluate as measuring
+    asked, metric = [], measuring.fid_metric
     def instead(feature, weights): asked.append((feature, weights)); return metric(Mean())
-    monkeypatch.setattr(nvae.evaluate, 'fid_metric', instead)
+    monkeypatch.setattr(measuring, 'fid_metric', instead)
     args = ['evaluate', model_file, '--data', pictures, '--fid', '--samples', 6, '--temperature', '0.5,0.9', '--iterations', 1, '--inception', pictures / '1.png']
     found = json.loads(nvae(*args, '--json').stdout)['fid']
     assert found['protocol'].items() >= dict(samples=6, images=9, temperature=[.5, .9], iterations=1).items() and found['fid'] > 0

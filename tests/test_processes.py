@@ -200,7 +200,7 @@ def test_under_papermill(small):
     assert process.returncode == 1 and 'process 1 of 2 was killed by SIGKILL' in out and 'Traceback' not in out + err
     assert read_status(r)['state'] == 'failed' and holder(r) is None and not ranks[0].is_running()
     done = read_checkpoint(r.checkpoint)['progress']['step']
-    assert done >= 3
+    assert done >= 2  # the status of a step is written before its checkpoint
 
     process = start('small.yaml', '--processes', '2', '--set', f'epochs={done//5 + 2}')
     out, err = process.communicate(timeout=240)
