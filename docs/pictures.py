@@ -1,12 +1,15 @@
 """The pictures under docs/images, for the README, the gallery and the pages of the boards, and how each is made.
 
 python docs/pictures.py    makes those again that are older than what they show; docs/images/made.json remembers what that was"""
+import base64
 import hashlib
+import io
 import json
 import shlex
 import subprocess
 import sys
 import tempfile
+from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +18,7 @@ from book import ROOT
 from PIL import Image
 
 IMAGES, RECORD = Path('docs/images'), 'made.json'
-WIDTH = 660  # pixels, about: the drawn pictures are enlarged by a whole number
+WIDTH = 700  # pixels, about: the drawn pictures are enlarged by a whole number
 SHOTS = Path('test-output/boards')
 BOARDS = {  # what docs/images/boards holds in two themes, and what one sees there
     'sample': ('21_sample', 'The sampling board: a slider for the temperature, buttons for new and earlier images, and nine samples.'),
@@ -31,14 +34,18 @@ class Picture(NamedTuple):
     caption: str
 
 
+def samples(temperature): return f'image_grid(nvae.sample_images(nvae.load("demo"), n=14, temperature={temperature}, seed=0), n_cols=7)'
+
+
 PICTURES = {
-    'samples': Picture('nvae sample demo 0.7 --n 18', 'Eighteen samples at temperature 0.7: the first of seed 0, nobody picked them.'),
-    'samples-cool': Picture('nvae sample demo 0.4 --n 18', 'The same noise at temperature 0.4: plainer faces, fewer accidents.'),
-    'samples-hot': Picture('nvae sample demo 1.0 --n 18', 'The same noise at temperature 1, the model as it was trained: more variety, more that went wrong.'),
-    'explore': Picture('nvae explore demo 0.7 --n 8 --strength 1.2', 'One row per latent group, coarse to fine: fresh noise in that group alone. The unchanged image comes first.'),
-    'interpolate': Picture('nvae interpolate demo docs/images/anna.png docs/images/berta.png 7 --space noise --path spherical',
+    'samples': Picture(samples(0.7), 'Fourteen samples at temperature 0.7: the first of seed 0, nobody picked them.'),
+    'samples-cool': Picture(samples(0.4), 'The same noise at temperature 0.4: plainer faces, fewer accidents.'),
+    'samples-hot': Picture(samples(1.0), 'The same noise at temperature 1, the model as it was trained: more variety, more that went wrong.'),
+    'explore': Picture('nvae explore demo 0.7 --n 8', 'One row per latent group, coarse to fine: fresh noise in that group alone. The unchanged image comes first.'),
+    'interpolate': Picture('nvae interpolate demo docs/images/faces/anna.png docs/images/faces/ben.png 7 --space noise --path spherical',
                            'From one held-out face to another through the latents; the two originals stand at the ends.'),
-    'reconstruct': Picture('nvae reconstruct demo docs/images/anna.png docs/images/berta.png --groups 3', 'Two held-out faces above; below, what the three coarsest groups know of them.')}
+    'reconstruct': Picture('nvae reconstruct demo docs/images/faces/*.png --groups 3', 'Seven held-out faces above; below, what the three coarsest groups know of them.')}
+FACES = {'anna': 1_000_010, 'ben': 1_000_013, 'cleo': 1_000_005, 'dan': 1_000_007, 'emma': 1_000_000, 'flora': 1_000_002, 'gus': 1_000_014}  # held-out faces by number, for the commands that want image files
 
 
 def digest(*parts):
@@ -49,6 +56,12 @@ def digest(*parts):
 def of_drawing(name, root=ROOT):
     "What a drawn picture depends on: its command and the model"
     return digest(PICTURES[name].command, (root / 'models/demo.model').read_bytes())
+
+
+def training_curves(root=ROOT):
+    "The figure that nbs/20_train.ipynb holds of its run, as PNG"
+    cell = next(c for c in nbformat.read(root / 'nbs/20_train.ipynb', as_version=4).cells if c.cell_type == 'code' and 'watch=Board()' in c.source)
+    return base64.b64decode(next(o.data['image/png'] for o in cell.outputs if 'image/png' in o.get('data', {})))
 
 
 def code_of(path): return '\n'.join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == 'code')
@@ -63,7 +76,8 @@ def of_board(stem, root=ROOT):
 def wanted(root=ROOT):
     "Every picture there should be: its name below docs/images → what it shows, as a fingerprint"
     boards = {name: of_board(stem, root) for name, (stem, _) in BOARDS.items() if (root / f'nbs/{stem}.ipynb').exists()}
-    return {f'{name}.webp': of_drawing(name, root) for name in PICTURES} | {f'boards/{name}-{theme}.webp': value for name, value in boards.items() for theme in ('light', 'dark')}
+    return ({'train.webp': digest(training_curves(root))} | {f'{name}.webp': of_drawing(name, root) for name in PICTURES}
+            | {f'boards/{name}-{theme}.webp': value for name, value in boards.items() for theme in ('light', 'dark')})
 
 
 def stale(root=ROOT):
@@ -73,14 +87,29 @@ def stale(root=ROOT):
     return [name for name, value in wanted(root).items() if made.get(name) != value or not (root / IMAGES / name).exists()]
 
 
-def draw(name, path, model='demo'):
-    "Run a picture's command, and keep the result as a small WebP file; raises `RuntimeError` when the command fails"
+def is_shell(command): return command.startswith('nvae ')
+
+
+def drawn(command):
+    "The picture that a command, or an expression of Python, gives; raises `RuntimeError` when the command fails"
     import nvae.cli
+    from nvae.viz import image_grid
+    if not is_shell(command): return eval(command, dict(nvae=nvae, image_grid=image_grid))
     with tempfile.TemporaryDirectory() as folder:
         png = Path(folder) / 'picture.png'
-        arguments = [model if word == 'demo' else word for word in shlex.split(PICTURES[name].command)[1:]]
-        if nvae.cli.main([*arguments, '--out', str(png)]): raise RuntimeError(f'{PICTURES[name].command} failed')
-        with Image.open(png) as image: enlarged(image).save(path, quality=85, method=6)
+        words = [path for word in shlex.split(command)[1:] for path in (sorted(glob(word)) if '*' in word else [word])]
+        if nvae.cli.main([*words, '--out', str(png)]): raise RuntimeError(f'{command} failed')
+        return Image.open(png).copy()
+
+
+def draw(name, root=ROOT):
+    "A drawn picture as a small WebP file, and the faces that its command may want"
+    from nvae.faces import draw_faces
+    from nvae.viz import to_pil
+    faces = root / IMAGES / 'faces'
+    faces.mkdir(parents=True, exist_ok=True)
+    for face, number in FACES.items(): to_pil(draw_faces([number])[0]).save(faces / f'{face}.png')
+    enlarged(drawn(PICTURES[name].command)).save(root / IMAGES / f'{name}.webp', quality=85, method=6)
 
 
 def enlarged(image):
@@ -101,6 +130,13 @@ def keep_shot(name, root=ROOT):
     with Image.open(root / SHOTS / Path(name).with_suffix('.png').name) as image: image.convert('RGB').save(target, quality=80, method=6)
 
 
+def remake(name, root):
+    "One picture of `wanted`"
+    if name.startswith('boards/'): keep_shot(name, root)
+    elif name == 'train.webp': Image.open(io.BytesIO(training_curves(root))).save(root / IMAGES / name, lossless=True)
+    else: draw(Path(name).stem, root)
+
+
 def refresh(root=ROOT):
     "Make again what is stale, and remember what was shown"
     old, fingerprints = stale(root), wanted(root)
@@ -119,7 +155,7 @@ def boards(stem):
 
 def gallery_page():
     "The drawn pictures, each with its command"
-    shown = [f'```{{figure}} /images/{name}.webp\n:alt: {p.caption}\n\n{p.caption}\n```\n\n```sh\n{p.command}\n```' for name, p in PICTURES.items()]
+    shown = [f'```{{figure}} /images/{name}.webp\n:alt: {p.caption}\n\n{p.caption}\n```\n\n```{"sh" if is_shell(p.command) else "python"}\n{p.command}\n```' for name, p in PICTURES.items()]
     return '\n\n'.join(['# Gallery', '{.subtitle}\nWhat the small model that comes with the kit draws, and the commands that draw it',
                         'The model learned from drawn faces of 32×32 pixels for about an hour on two processor cores ([its configuration](configs.md#config-demo)). Nothing here was chosen: '
                         'every picture is the first that its command gives, and the command gives it again.', *shown]) + '\n'

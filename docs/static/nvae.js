@@ -1,8 +1,13 @@
-// What scrolls sideways can be reached by the keyboard.
+// What scrolls can be reached by the keyboard, and says what it is.
+const kinds = {'.math': 'formula', '.table-wrapper': 'table', '.highlight pre, .sig': 'code'}
 function reachable() {
-  for (const e of document.querySelectorAll('.highlight pre, .output pre, .table-wrapper, .math, .sig'))
-    if (e.scrollWidth > e.clientWidth) { e.tabIndex = 0; e.setAttribute('role', 'region'); e.setAttribute('aria-label', e.matches('.math') ? 'formula' : e.matches('.table-wrapper') ? 'table' : 'code') }
-    else e.removeAttribute('tabindex')
+  for (const [selector, what] of Object.entries(kinds))
+    for (const e of document.querySelectorAll(selector)) {
+      if (e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight) continue
+      e.tabIndex = 0
+      e.setAttribute('role', 'region')
+      e.setAttribute('aria-label', what)
+    }
 }
 addEventListener('load', reachable)
 addEventListener('resize', reachable)

@@ -7,7 +7,7 @@ KINDS = {'front': 'index.html', 'chapter': 'learning/losses.html', 'pictures': '
          'commands': 'reference/commands.html', 'configs': 'reference/configs.html', 'keys': 'reference/keys.html', 'modules': 'api/index.html', 'module': 'api/explore.html',
          'search': 'search.html', 'index': 'genindex.html'}
 AXE = """async () => {
-  const found = await axe.run(document, {resultTypes: ['violations']})
+  const found = await axe.run(document, {resultTypes: ['violations'], preload: false})
   return found.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')}`)
 }"""
 
@@ -60,7 +60,7 @@ def test_search_finds(reader, served, words, expected):
 def test_names_in_prose_lead_to_the_reference(reader):
     page = reader().open('using/explore.html')
     page.locator('article a.name').first.click()
-    assert '/api/' in page.url and page.evaluate("document.getElementById(location.hash.slice(1)) !== null")
+    page.wait_for_function("location.pathname.includes('/api/') && document.getElementById(location.hash.slice(1)) !== null")
 
 
 def test_formulae_are_drawn(reader):
