@@ -170,8 +170,8 @@ def test_an_official_checkpoint_converts_evaluates_and_samples(nvae, pictures, t
 BAD = {
     'no file': (['sample'], "Missing argument 'FILE'"),
     'no temperature': (['sample', '{model}'], "Missing argument 'TEMPERATURE'"),
-    'like and a temperature': (['sample', '--like', 'a.png', '{model}', '0.7'], 'leave TEMPERATURE and --app out'),
-    'like and an app': (['sample', '--like', 'a.png', '--app'], 'leave TEMPERATURE and --app out'),
+    'like and a temperature': (['sample', '--like', 'a.png', '{model}', '0.7'], 'leave TEMPERATURE, --sweep and --app out'),
+    'like and an app': (['sample', '--like', 'a.png', '--app'], 'leave TEMPERATURE, --sweep and --app out'),
     'an app and a file': (['interpolate', '{model}', 'a.png', 'b.png', '--app', '--out', 'c.png'], 'leave --out out'),
     'like and a sweep': (['sample', '--like', 'a.png', '{model}', '--sweep', '0.5,1'], 'leave TEMPERATURE, --sweep'),
     'a sweep and a temperature': (['sample', '{model}', '0.7', '--sweep', '0.5,1'], '--sweep gives the temperatures'),

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from nvae.checkpoint import save_model
+from nvae.checkpoint import load_model, save_model
 from nvae.config import BadInput, Config, ModelConfig
 from nvae.explore import PATHS, SPACES, Change, descend, embed, explore, fold_temperature, interpolate, mix, noise_walk, reconstruct, resample, unembed
 from nvae.model import NVAE, draw_noise
@@ -130,7 +130,7 @@ def test_recipes_survive_a_png(model, tmp_path):
 def test_the_same_weights_in_another_file_and_others_in_the_same(model, tmp_path):
     recipe = Recipe(n=2, iterations=1)
     path = save_drawing(model, save_model(model, tmp_path / 'a.model'), [recipe], tmp_path / 'a.png')
-    assert like(path, save_model(model, tmp_path / 'b.model', epoch=9), 'cpu').images.equal(draw(model, recipe))
+    assert like(path, save_model(model, tmp_path / 'b.model', epoch=9), 'cpu').images.equal(draw(load_model(tmp_path / 'a.model'), recipe))
     with torch.no_grad(): model.head[1].bias[0] += 1e-3
     save_model(model, tmp_path / 'a.model')
     with pytest.raises(BadInput, match='weights differ'): like(path, device='cpu')

@@ -47,7 +47,8 @@ def test_aliases_may_be_there_or_not_and_the_old_zip_less_format_is_read(network
     bare = {k: v for k, v in weights.items() if not k.endswith('.weight_normalized')}
     assert len(bare) < len(weights)
     torch.save(dict(state_dict=bare, args=argparse.Namespace(**args)), tmp_path / 'old.pt', _use_new_zipfile_serialization=False)
-    assert all(v.equal(load_official(tmp_path / 'old.pt').state_dict()[k]) for k, v in network.state_dict().items())
+    again = load_official(tmp_path / 'old.pt').state_dict()
+    assert all(v.equal(again[k]) for k, v in network.state_dict().items())
 
 
 @pytest.mark.parametrize('gone', [['ada_groups', 'min_groups_per_scale'], ['num_mixture_dec'], ['num_x_bits', 'num_nf', 'res_dist', 'use_se'], list(OFFICIAL_DEFAULTS)])
