@@ -155,11 +155,12 @@ def go_back(state:TrainState,
 # %% ../nbs/12_train.ipynb #12-train-021
 def after_step(state:TrainState, stops:list, watch):
     "Whatever is due; raises `Interrupted` when a signal asked for it"
-    tc, stop = state.cfg.train, strongest(stops[0] if stops else 0)
+    tc = state.cfg.train
     tell(state)
     if state.due(min(1/20, 100/state.steps_per_epoch)): record_training(state)
     look_at(state, assessing=state.due(tc.eval_every), previewing=state.due(tc.preview_every))
     watch and watch(read_status(state.run), lambda: read_metrics(state.run.metrics))
+    stop = strongest(stops[0] if stops else 0)
     if stop or state.due(tc.checkpoint_images/(state.steps_per_epoch*tc.batch_size*tc.accumulate) if tc.checkpoint_images else tc.checkpoint_every): checkpoint(state)
     if stop: raise Interrupted(stop, f"stopped after step {state.progress.step}; the same command goes on from there")
 
