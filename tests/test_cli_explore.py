@@ -92,7 +92,7 @@ def test_mixing_begins_with_one_image_and_ends_with_the_other(nvae, model_file, 
     a, b = pictures / '1.png', pictures / '2.png'
     (mixed,) = cells(nvae('mix', model_file, a, b).stdout.strip(), 1, 3)
     (other,) = cells(nvae('mix', model_file, b, a).stdout.strip(), 1, 3)
-    assert len(set(mixed)) == 3 and mixed[0] == other[2] and mixed[2] == other[0] and mixed[1] != other[1]
+    assert mixed[0] == other[2] != mixed[2] == other[0]
 
 
 @pytest.mark.parametrize('args,words', [(['sample', '0.7', '0'], '9 of 9 images'), (['explore', '0.7', '0', '--n', '2', '--group', '0'], '2 of 2 images'), (['reconstruct', '{pictures}/1.png'], '1 of 1 images'),
