@@ -176,7 +176,7 @@ def model_for_use(state:TrainState)->NVAE:
 
 # %% ../nbs/12_state.ipynb #12-state-memory
 def keep_memory():
-    """Let this process keep the memory that it frees, instead of giving it back and having every page of it zeroed anew: a tenth of a training step on a CPU.
+    """Let this process keep the memory that it frees, instead of giving it back and having every page of it zeroed anew, which takes time at every training step on a CPU.
     Only the GNU C library has this setting (`mallopt`); elsewhere nothing happens."""
     mallopt = sys.platform == 'linux' and getattr(ctypes.CDLL(None), 'mallopt', None)
     for setting, value in MALLOC.items() if mallopt else (): mallopt(setting, value)

@@ -41,16 +41,6 @@ def process(tmp_path):
     return run
 
 
-@pytest.fixture
-def nvae(tmp_path, monkeypatch, capfd):
-    "The same without starting Python anew each time"
-    monkeypatch.chdir(tmp_path)
-    def run(*args):
-        code = cli.main(list(map(str, args)))
-        return subprocess.CompletedProcess(args, code, *capfd.readouterr())
-    return run
-
-
 def is_one_line(done, code):
     "Exit code as promised, one line, no traceback"
     return done.returncode == code and len(done.stderr.splitlines()) == 1 and done.stderr.startswith('nvae: ')

@@ -4,13 +4,11 @@ import importlib.util
 import json
 import os
 import shlex
-import subprocess
 
 import pytest
 import torch
 from PIL import Image
 
-from nvae import cli
 from nvae.checkpoint import load_model, save_model
 from nvae.config import Config, ModelConfig
 from nvae.interop import to_official
@@ -25,16 +23,6 @@ def small(**kw):
 
 @pytest.fixture(scope='session')
 def model_file(tmp_path_factory): return save_model(small(), tmp_path_factory.mktemp('models') / 'small.model')
-
-
-@pytest.fixture
-def nvae(tmp_path, monkeypatch, capfd):
-    "nvae('sample', ...) in an empty folder"
-    monkeypatch.chdir(tmp_path)
-    def run(*args):
-        code = cli.main(list(map(str, args)))
-        return subprocess.CompletedProcess(args, code, *capfd.readouterr())
-    return run
 
 
 @pytest.fixture

@@ -1,16 +1,17 @@
 "Every number of the official network that we have, against ours: float64 to 1e-9, float32 to rounding."
-import json, math
+import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from nvae.config import ModelConfig
+from nvae.distributions import likelihood
 from nvae.interop import from_official, key_map, layer_names
 from nvae.losses import balance, balancing_alpha, objective
 from nvae.spectral import SpectralPenalty, bn_penalty, unit
-from nvae.distributions import likelihood
-from nvae.config import ModelConfig
 
 FIXTURES = sorted(p.stem for p in (Path(__file__).parent / 'parity').glob('*.npz'))
 

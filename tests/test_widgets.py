@@ -10,8 +10,8 @@ import torch
 from nbclient import NotebookClient
 
 from nvae.apps import BOARDS, with_parameters
-from nvae.cherry_board import CherryBoard
 from nvae.checkpoint import save_model
+from nvae.cherry_board import CherryBoard
 from nvae.cli import main
 from nvae.config import BadInput, Config, ModelConfig, find_asset
 from nvae.model import NVAE

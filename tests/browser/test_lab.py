@@ -3,7 +3,6 @@ import json
 import time
 
 
-
 def opened(lab, open_page, name):
     "The notebook of a board, run from top to bottom"
     view = open_page(f'lab-{lab.theme}-{name}')

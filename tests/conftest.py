@@ -1,0 +1,16 @@
+"What several files of tests use"
+import subprocess
+
+import pytest
+
+from nvae import cli
+
+
+@pytest.fixture
+def nvae(tmp_path, monkeypatch, capfd):
+    "nvae('sample', ...) in an empty folder, without starting Python anew each time"
+    monkeypatch.chdir(tmp_path)
+    def run(*args):
+        code = cli.main(list(map(str, args)))
+        return subprocess.CompletedProcess(args, code, *capfd.readouterr())
+    return run
