@@ -12,7 +12,8 @@ PICTURES = Path(__file__).parents[2] / 'test-output' / 'boards'
 
 def picked(page):
     "Some picks, so that the tray is not empty"
-    for key in '258': page.keyboard.press(key)
+    page.locator('.nvae-tile').nth(1).click()
+    for key in '58': page.keyboard.press(key)
     after(page, lambda: page.keyboard.press('0'))
     page.keyboard.press('4')
 
