@@ -1,30 +1,37 @@
-"Plans that are wrong, and runs that can't be stopped: found before anything starts, and said in one line"
+"Plans as a person meets them: six runs to the page that compares them, through a killed worker and a Ctrl-C; and what is refused before anything starts"
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 import yaml
 from training import MODEL, TRAIN
 
 from nvae.config import BadInput
 from nvae.dispatch import run_plan
-from nvae.rundir import RunDir, held, write_status
+from nvae.rundir import RunDir, held, holder, read_metrics, read_status, write_status
 from nvae.runs import stop_run
 
 NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())']
+SIZE = {**MODEL, 'channels': 4}
 DATA = dict(n_train=16, n_test=8)
-SHORT = {**TRAIN, 'epochs': 2, 'checkpoint_every': .5, 'ema_decay': 0}
-NAMES = [f'{config}-seed{seed}' for config in ('small', 'wide') for seed in range(3)]
+SHORT = {**TRAIN, 'epochs': 2, 'ema_decay': 0}
+LONG = {**SHORT, 'epochs': 100, 'eval_every': 50}
+NAMES = [f'{config}-seed{seed}' for config in ('short', 'long') for seed in range(3)]
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    "A folder with two configurations"
+    "A folder with two configurations; no graphics cards, one thread for each run"
     monkeypatch.chdir(tmp_path)
-    for name, channels in (('small', 4), ('wide', 8)):
-        (tmp_path/f'{name}.yaml').write_text(yaml.safe_dump(dict(model={**MODEL, 'channels': channels}, data=DATA, train=SHORT)))
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    for name, train in (('short', SHORT), ('long', LONG)): (tmp_path/f'{name}.yaml').write_text(yaml.safe_dump(dict(model=SIZE, data=DATA, train=train)))
     return tmp_path
 
 
@@ -33,35 +40,95 @@ def plan(place, **keys):
     return 'night.yaml'
 
 
-def nvae(*args):
-    done = subprocess.run([*NVAE, *map(str, args)], capture_output=True, text=True, timeout=300)
-    return done.returncode, done.stdout, done.stderr
+def run(name): return RunDir(f'runs/{name}')
 
 
-BAD = {"runs: [{config: nowhere}]": "there is no configuration 'nowhere'", "runs: [{config: small.yaml, sedes: [1]}]": "did you mean 'seeds'",
-       "runs: [{config: small.yaml}, {config: small.yaml}]": 'two runs are called small', "runs: [{config: small.yaml, grid: {lr: []}}]": 'nothing in it',
-       "runs: [{config: small.yaml, grid: &g {lr: *g}}]": 'contains itself', "runs: [{config: small.yaml, overrides: {n_scale: 2}}]": "did you mean 'n_scales'",
-       "runs: [{config: small.yaml, data: nowhere}]": 'neither a folder nor a data set', "runs: []": 'nothing in it', "runs: [{config: small.yaml, grid: {lr: [0.1, -1]}}]": 'is not possible'}
+def start(*args): return subprocess.Popen([*NVAE, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_bad_plans_are_refused_before_anything_starts(place):
+def wait_for(condition, process, seconds=400):
+    "What the condition gives when it first gives something"
+    until = time.monotonic() + seconds
+    while not (found := condition()): assert time.monotonic() < until and process.poll() is None; time.sleep(.05)
+    return found
+
+
+def kernels(): return [psutil.Process(who['pid']) for name in NAMES if (who := holder(run(name))) and psutil.pid_exists(who.get('pid', -1))]
+
+
+def under_way(): return [name for name in NAMES[3:] if read_status(run(name)).get('state') == 'training' and 3 < read_status(run(name))['step'] < 120]
+
+
+def models(): return {name: run(name).model.stat().st_mtime_ns for name in NAMES if read_status(run(name)).get('state') == 'done'}
+
+
+def test_six_runs_to_their_page(place, nvae):
+    "Two configurations, three seeds, two at a time: a worker is killed, Ctrl-C stops the rest, and the same command finishes; what is done is left alone"
+    command = ('schedule', plan(place, seeds=[0, 1, 2], sample=dict(n=4, iterations=1), runs=[dict(config='short.yaml'), dict(config='long.yaml')]), '--slots', 2)
+    process = start(*command)
+    worker = wait_for(kernels, process)[0].parent()
+    assert worker.pid != process.pid and worker.ppid() == process.pid
+    worker.kill()
+
+    stopped = wait_for(under_way, process)
+    refused = nvae(*command)
+    assert refused.returncode == 2 and f'is being run by process {process.pid} ' in refused.stderr
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and 'the same command goes on' in out and 'Traceback' not in out + err, (out, err)
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family) and not kernels()
+    for name in stopped: assert read_status(run(name))['state'] == 'interrupted' and run(name).checkpoint.exists()
+    done = models()
+    assert done and not set(done) & set(stopped)
+
+    process = start(*command)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0 and '6 of 6 runs done' in out and 'Traceback' not in out + err, (out, err)
+    assert list(models()) == NAMES and done.items() <= models().items()
+    for name in NAMES:
+        assert [r['step'] for r in read_metrics(run(name).metrics) if r['kind'] == 'test'] == ([0, 2, 4] if 'short' in name else [0, 100, 200])
+        assert list(run(name).images.glob('samples-t0.7-n4-*.png'))
+    check_page()
+
+    done, again = models(), nvae(*command)
+    assert again.returncode == 0 and '6 of 6 runs done' in again.stdout and 'at a time' not in again.stdout and models() == done
+    assert [(r['name'], r['state']) for r in json.loads(nvae('runs', '--json').stdout)] == [(name, 'done') for name in sorted(NAMES)]
+    assert nvae('runs', '--tail', 'long-seed2').stdout.strip().endswith('done')
+
+
+def check_page():
+    "Every run, the setting that differs, curves and samples; nothing that a browser would fetch"
+    page = open('runs/night.plan/compare.html', encoding='utf-8').read()
+    assert all(name in page for name in NAMES) and 'train.epochs' in page and 'model.channels' not in page
+    assert page.count('data:image/png') >= 3
+    assert not re.findall(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?:https?:)?//', page) and 'cdnjs' not in page
+
+
+BAD = {"runs: [{config: nowhere}]": "there is no configuration 'nowhere'", "runs: [{config: short.yaml, sedes: [1]}]": "did you mean 'seeds'",
+       "runs: [{config: short.yaml}, {config: short.yaml}]": 'two runs are called short', "runs: [{config: short.yaml, grid: {lr: []}}]": 'nothing in it',
+       "runs: [{config: short.yaml, grid: &g {lr: *g}}]": 'contains itself', "runs: [{config: short.yaml, overrides: {n_scale: 2}}]": "did you mean 'n_scales'",
+       "runs: [{config: short.yaml, data: nowhere}]": 'neither a folder nor a data set', "runs: []": 'nothing in it', "runs: [{config: short.yaml, grid: {lr: [0.1, -1]}}]": 'is not possible'}
+
+
+def test_bad_plans_are_refused_before_anything_starts(place, nvae):
     "One line, and no run begun; from the command line, exit code 2"
     for text, words in BAD.items():
         (place/'night.yaml').write_text(text)
         with pytest.raises(BadInput, match=re.escape(words)) as error: run_plan('night.yaml')
         assert '\n' not in str(error.value)
-    code, out, err = nvae('schedule', 'night.yaml')
-    assert code == 2 and len(err.strip().splitlines()) == 1 and not (place/'runs').exists()
+    done = nvae('schedule', 'night.yaml')
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and not (place/'runs').exists()
 
 
-def test_dry_run_starts_nothing(place):
-    code, out, err = nvae('schedule', plan(place, seeds=[0, 1, 2], evaluate=True, runs=[dict(config='small.yaml'), dict(config='wide.yaml')]), '--dry-run')
-    assert code == 0 and [line.split()[0] for line in out.splitlines()[1:]] == NAMES and not (place/'runs').exists()
+def test_dry_run_starts_nothing(place, nvae):
+    done = nvae('schedule', plan(place, seeds=[0, 1, 2], evaluate=True, runs=[dict(config='short.yaml'), dict(config='long.yaml')]), '--dry-run')
+    assert done.returncode == 0 and [line.split()[0] for line in done.stdout.splitlines()[1:]] == NAMES and not (place/'runs').exists()
 
 
 def test_a_vanished_folder_is_found_before_anything_starts(place):
-    (place/'small.yaml').write_text(yaml.safe_dump(dict(model=MODEL, data=dict(dataset='folder', root='gone'), train=SHORT)))
-    with pytest.raises(BadInput, match='there is no folder .*gone'): run_plan(plan(place, runs=[dict(config='small.yaml')]))
+    (place/'short.yaml').write_text(yaml.safe_dump(dict(model=MODEL, data=dict(dataset='folder', root='gone'), train=SHORT)))
+    with pytest.raises(BadInput, match='there is no folder .*gone'): run_plan(plan(place, runs=[dict(config='short.yaml')]))
 
 
 def test_stopping_a_run_that_nobody_attends_to(tmp_path):
