@@ -141,7 +141,7 @@ def refresh(root=ROOT):
     "Make again what is stale, and remember what was shown"
     old, fingerprints = stale(root), wanted(root)
     if any(name.startswith('boards/') for name in old): photograph(root)
-    for name in old: keep_shot(name, root) if name.startswith('boards/') else draw(Path(name).stem, root / IMAGES / name)
+    for name in old: remake(name, root)
     if old: (root / IMAGES / RECORD).write_text(json.dumps(fingerprints, indent=1, sort_keys=True) + '\n', encoding='utf-8')
     return old
 
