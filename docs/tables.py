@@ -72,7 +72,7 @@ def config_row(facts):
     "The line of `nvae configs`, as a table's"
     channels, h, w = facts['image']
     numbers = (number(facts[k]) for k in ('groups', 'latents', 'parameters', 'memory'))
-    return f"[{facts['name']}](#config-{facts['name']})", f'{h}×{w}×{channels}', *numbers, escaped(facts['description'])
+    return f"[{facts['name']}](#config-{facts['name']})", f'{h}×{w}×{channels}', *numbers
 
 
 def number(n):
@@ -88,7 +88,7 @@ def configs_page(target):
                         'Memory is a rough need of one training step, in bytes, at the configured batch. Every key is [explained on a page of its own](keys.md); '
                         '`nvae train NAME --set key=value` changes one for a run. In the drawings the image enters at the lower left, climbs the bottom-up tower, and comes out of the top-down tower '
                         'at the lower right; each circle is a group of latents.',
-                        markdown_table(('name', 'image', 'groups', 'latents', 'parameters', 'memory', 'for'), rows), *(config_section(p, target / 'drawings') for p in paths)]) + '\n'
+                        markdown_table(('name', 'image', 'groups', 'latents', 'parameters', 'memory'), rows), *(config_section(p, target / 'drawings') for p in paths)]) + '\n'
 
 
 def key_entry(cls, key, field):
