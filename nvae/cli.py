@@ -318,7 +318,7 @@ def interpolate(
       nvae interpolate runs/quickstart/quickstart.model anna.png berta.png 10 --space noise --path spherical
     """
     from nvae.recipe import Passage, Recipe, Start, save_drawing
-    if app: return in_browser('interpolate', out, file, IMAGE1=str(image1.resolve()), IMAGE2=str(image2.resolve()), N=n)
+    if app: return in_browser('interpolate', out, file, IMAGE1=str(image1.resolve()), IMAGE2=str(image2.resolve()), N=n, SPACE=space, PATH=path)
     model, images = loaded(file, image1, image2)
     recipe = Recipe(n=n + 2, iterations=0, start=Start(images), passage=Passage(space, path, tuple(groups) if groups else None))
     print(save_drawing(model, file, [recipe], out or f'{image1.stem}-{image2.stem}.png', n_cols=n + 2))
@@ -379,7 +379,7 @@ def explore(
     from nvae.checkpoint import load_model
     from nvae.explore import parse_cell
     from nvae.recipe import Recipe, explore_recipes, save_drawing
-    if app: return in_browser('explore', out, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed)
+    if app: return in_browser('explore', out, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, STRENGTH=strength, GROUPS=groups or None)
     model = load_model(file)
     recipes, layout = explore_recipes(model.cfg, groups or None, n, strength, parse_cell(cell), 2. * difference, Recipe(seed, 1, temperature, iterations, pixels))
     print(save_drawing(model, file, recipes, out or f'{Path(file).stem}-explore-t{in_name(temperature)}-seed{seed}.png', **layout))
