@@ -25,12 +25,12 @@ from .state import NAMES, Moment, TrainState, contents, facts, is_finite, model_
 from .survey import assess, event, kept, preview, record_training, tell
 from .trackers import tracker_settings
 
-# %% ../nbs/12_train.ipynb #12-train-008
+# %% ../nbs/12_train.ipynb #12-train-009
 def to_device(state, x):
     "Images where the network is, in its memory layout"
     return x.to(state.device, memory_format=torch.channels_last if state.cfg.train.channels_last else torch.preserve_format, non_blocking=True)
 
-# %% ../nbs/12_train.ipynb #12-train-009
+# %% ../nbs/12_train.ipynb #12-train-010
 def forward_backward(state:TrainState,
                      xs:list, # `accumulate` batches (B, C, H, W)
                     )->torch.Tensor: # (6 + G,) the numbers of this process's batches: NAMES, then the KL of each group
@@ -56,7 +56,7 @@ def clip(parameters, max_norm):
     if max_norm: torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
     return norm
 
-# %% ../nbs/12_train.ipynb #12-train-010
+# %% ../nbs/12_train.ipynb #12-train-011
 def train_step(state:TrainState,
                xs:list, # `accumulate` batches (B, C, H, W)
               )->str|None: # what went wrong, None when nothing did
@@ -84,7 +84,7 @@ def leave(state):
     state.undo.put_back()
     if state.accelerator.scaler is not None: state.accelerator.scaler.update()
 
-# %% ../nbs/12_train.ipynb #12-train-012
+# %% ../nbs/12_train.ipynb #12-train-013
 def find_trouble(state:TrainState, xs:list,
                  numbers:list, # of the step: means over the processes of what `forward_backward` returns
                 )->str|None:   # the same in all processes; None when only the float16 scaler is seeking its scale
@@ -107,7 +107,7 @@ def where(state, xs)->str|None:
 
 READABLE = dict(recon='reconstruction', kl='KL', spectral='spectral penalty', bn='BatchNorm penalty')
 
-# %% ../nbs/12_train.ipynb #12-train-016
+# %% ../nbs/12_train.ipynb #12-train-017
 class Interrupted(KeyboardInterrupt):
     "Training was stopped by a signal, after a checkpoint"
     def __init__(self, signum:int, message:str): super().__init__(message); self.signum = signum
@@ -128,7 +128,7 @@ def stop_requests():
     finally:
         for s, handler in before.items(): signal.signal(s, handler)
 
-# %% ../nbs/12_train.ipynb #12-train-019
+# %% ../nbs/12_train.ipynb #12-train-020
 PATIENCE = 3  # bad steps in a row before a return
 RETURNS = 3   # returns to the same checkpoint before the run fails
 
@@ -152,7 +152,7 @@ def go_back(state:TrainState,
     event(state, f"{trouble}: back to step {state.progress.step} with half the learning rate")
     save(state)
 
-# %% ../nbs/12_train.ipynb #12-train-021
+# %% ../nbs/12_train.ipynb #12-train-022
 def after_step(state:TrainState, stops:list, watch):
     "Whatever is due; raises `Interrupted` when a signal asked for it"
     tc = state.cfg.train
@@ -179,7 +179,7 @@ def checkpoint(state):
     state.progress.rollbacks = 0
     save(state)
 
-# %% ../nbs/12_train.ipynb #12-train-022
+# %% ../nbs/12_train.ipynb #12-train-023
 def rest_of_pass(state:TrainState):
     "Lists of `accumulate` batches, from where the run is to the end of this pass over the data"
     batches = state.loaders.train.batches(state.progress.epoch, start=state.progress.batch)
@@ -198,7 +198,7 @@ def train_pass(state:TrainState, stops:list, watch):
         start = time.monotonic()
     p.epoch, p.batch = p.epoch + 1, 0
 
-# %% ../nbs/12_train.ipynb #12-train-024
+# %% ../nbs/12_train.ipynb #12-train-025
 def fit(cfg:Config,
         run:RunDir,   # where everything goes, as `open_run` gives it
         loaders=None, # batches; made from cfg.data if not given
@@ -210,7 +210,7 @@ def fit(cfg:Config,
     with held(run) if main else nullcontext(), own_generators(), stop_requests() as stops, reported(run) if main else nullcontext():
         state = begin(cfg, run, loaders)
         state.began = Moment(state.progress.step, state.progress.seconds, time.monotonic())
-        if not state.progress.step: look_at(state, True, True); save(state)
+        if state.progress.best is None and not state.progress.step: look_at(state, True, True); save(state)
         while state.position < state.last: train_pass(state, stops, watch)
         return finish(state, watch)
 
@@ -242,7 +242,7 @@ def finish(state, watch):
     state.accelerator.wait_for_everyone(); state.accelerator.end_training()
     return model
 
-# %% ../nbs/12_train.ipynb #12-train-025
+# %% ../nbs/12_train.ipynb #12-train-026
 @contextmanager
 def reported(run:RunDir):
     "How a run goes and ends, in status.json; an error of the disk becomes a `TrainingFailed`"

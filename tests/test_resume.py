@@ -8,6 +8,7 @@ import time
 import pytest
 from training import assert_same_run, config, differences, train
 
+import nvae.train
 from nvae.checkpoint import previous, read_checkpoint
 from nvae.config import BadInput
 from nvae.rundir import RunDir, open_run, read_status
@@ -35,6 +36,16 @@ def test_stopped_by_signals(tmp_path, variant):
         assert stopped.value.signum == signum
         assert read_status(RunDir(tmp_path/'parts'/'small'))['state'] == 'interrupted'
     train(cfg, tmp_path/'parts')
+    assert_same_run(RunDir(tmp_path/'whole'/'small'), RunDir(tmp_path/'parts'/'small'))
+
+
+def test_stopped_before_the_first_step(tmp_path, monkeypatch):
+    "What is measured before it isn't measured again"
+    cfg = config(epochs=1)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(nvae.train, 'train_pass', lambda *args: signal.raise_signal(signal.SIGINT) or signal.raise_signal(signal.SIGINT))
+        train(cfg, tmp_path/'parts')
+    for part in ('whole', 'parts'): train(cfg, tmp_path/part)
     assert_same_run(RunDir(tmp_path/'whole'/'small'), RunDir(tmp_path/'parts'/'small'))
 
 
