@@ -33,6 +33,13 @@ def is_figure(output): return any(kind.startswith('image/') for kind in output.g
 def is_widget(output): return any('widget' in kind for kind in output.get('data', {}))
 
 
+def typed(cell):
+    "The commands of a `%%bash` cell as a block of their own; of the cell itself what was printed is shown"
+    commands = cell.source.partition('\n')[2].strip()
+    cell.metadata['tags'] = ['remove-input']
+    return [nbformat.v4.new_markdown_cell(f'```sh\n{commands}\n```')] + [cell] * bool(cell.outputs)
+
+
 def heading(part):
     "The name that Sphinx gives a heading, from the one that Jupyter gives it"
     return re.sub(r'[^\w-]', '', part.lower())
@@ -76,6 +83,7 @@ class Stager:
         if figures: self.caption(chapter, cell, following)
         labels = ''.join(f'({api.label(chapter.module, name)})=\n' for name in api.defined(cell.source)) if says(cell, 'export') else ''
         cell.source = DIRECTIVE.sub('', cell.source).strip()
+        if cell.source.startswith('%%bash'): return typed(cell)
         return ([nbformat.v4.new_markdown_cell(labels)] if labels else []) + [cell] * bool(cell.source or cell.outputs)
 
     def about(self, chapter):

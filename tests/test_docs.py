@@ -58,6 +58,14 @@ def test_a_notebook_becomes_a_page(tmp_path):
     assert shown == {'image': {'alt': 'A dot, at the front.'}, 'figure': {'caption': 'A dot, at the [front](/index.ipynb).'}}
 
 
+def test_what_is_typed_in_a_terminal_is_shown_as_that(tmp_path):
+    said = [new_output('stream', name='stdout', text='exit code 2')]
+    page = staged(make(tmp_path, **{'45_a': [prose('# A\n\n> b'), code('%%bash --no-raise-error\n#| slow\nnvae train albun\necho exit code $?', outputs=said), code('%%bash\ncp a b')]}), '45_a')
+    commands, output, silent = page.cells[1:]
+    assert (commands.source, output.outputs, output.metadata['tags']) == ('```sh\nnvae train albun\necho exit code $?\n```', said, ['remove-input'])
+    assert silent.source == '```sh\ncp a b\n```'
+
+
 @pytest.mark.parametrize('cells, complaint', [
     ([prose('# A'), figure(), prose('No words about it.')], 'no *caption*'), ([prose('# A\n\n[there](09_nowhere.ipynb)')], '09_nowhere.ipynb, which does not exist'),
     ([prose('# A'), code('two()', outputs=figure().outputs * 2), prose('*Two.*')], '2 figures')])
