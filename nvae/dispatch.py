@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['RETRIES', 'submit', 'ended_of', 'see_through', 'stop_all', 'live_row', 'planned_row', 'fitting', 'Screen',
-           'write_page', 'as_html', 'run_plan', 'alone', 'is_complete', 'work_through', 'train_all', 'compare']
+           'write_page', 'as_html', 'run_plan', 'alone', 'is_complete', 'work_through', 'train_all', 'dashboard_of',
+           'compare']
 
 # %% ../nbs/18f_dispatch.ipynb #18f-dispatch-003
 import os, sys, time, uuid
@@ -181,8 +182,13 @@ def train_all(todo, slots, cluster, runs, screen, got)->dict: # name → `Ended`
     "Those jobs on that many slots, or on that cluster"
     here = {} if cluster else slot_environments(slots, visible_gpus(), len(os.sched_getaffinity(0)), max(j.processes for j in todo))
     with connected(cluster, here) as client, screen:
-        print(f"{len(todo)} runs, {len(here) or sum(client.nthreads().values())} at a time; Dask's dashboard: {client.dashboard_link}", flush=True)
+        print(f"{len(todo)} runs, {len(here) or sum(client.nthreads().values())} at a time{dashboard_of(client)}", flush=True)
         return see_through(client, todo, runs, screen.show, got)
+
+def dashboard_of(client)->str:
+    "Where to look at what Dask does, if its scheduler shows it"
+    try: return f"; Dask's dashboard: {client.dashboard_link}"
+    except KeyError: return ''
 
 def compare(jobs, runs, folder, made, changed)->Path|None:
     "The comparison of all runs that have been measured, unless the one that is there is still right"

@@ -1,6 +1,7 @@
 "nvae train as a person meets it: a process, its exit code, its lines, and the notebook it leaves"
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from training import MODEL, TRAIN, assert_same_run
 
+from nvae.checkpoint import read_checkpoint
 from nvae.config import load_config
 from nvae.rundir import RunDir, holder, open_run, read_status
 from nvae.train import fit
@@ -23,7 +25,7 @@ NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(m
 def small(tmp_path, monkeypatch):
     "A configuration in a folder of its own"
     monkeypatch.chdir(tmp_path)
-    (tmp_path/'small.yaml').write_text(yaml.safe_dump(dict(model=MODEL, data=DATA, train={**TRAIN, 'epochs': 3, 'checkpoint_every': .2, 'tracker': 'tensorboard'})))
+    (tmp_path/'small.yaml').write_text(yaml.safe_dump(dict(model=MODEL, data=DATA, train={**TRAIN, 'epochs': 10, 'eval_every': 5, 'checkpoint_every': .2, 'tracker': 'tensorboard'})))
     return tmp_path
 
 
@@ -38,28 +40,34 @@ def run(*args):
 
 def wait_for(condition, seconds=300):
     until = time.monotonic() + seconds
-    while not condition(): assert time.monotonic() < until; time.sleep(.02)
+    while not (found := condition()): assert time.monotonic() < until; time.sleep(.02)
+    return found
 
 
-def steps(run): return read_status(run).get('step', 0) if read_status(run).get('state') == 'training' else -1
+def training(r, before=None):
+    "Is the kernel that trains another than the one before? Its process"
+    status = read_status(r)
+    return status['pid'] if status.get('state') == 'training' and status['pid'] != before else None
 
 
 def test_killed_stopped_and_finished(small):
-    "A kernel that is killed, then Ctrl-C, then SIGTERM while it starts, then the rest: the same run as one in one piece, and the notebook of it"
-    r = RunDir(small/'runs'/'small')
-    process = start('small.yaml')
-    wait_for(lambda: steps(r) >= 3)
-    killed = holder(r)['pid']; os.kill(killed, signal.SIGKILL)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 1 and 'kernel was killed' in out and 'Traceback' not in out + err
+    "A kernel that is killed at two random moments, then Ctrl-C, then SIGTERM, also while it starts, then the rest: the same run as one in one piece, and the notebook of it"
+    r, rng, pid = RunDir(small/'runs'/'small'), random.Random(), None
+    for _ in range(2):
+        process = start('small.yaml')
+        pid = wait_for(lambda: training(r, pid))
+        time.sleep(rng.uniform(0, .3))
+        os.kill(pid, signal.SIGKILL)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 1 and 'kernel was killed' in out and 'Traceback' not in out + err
 
-    process = start('small.yaml')
-    wait_for(lambda: read_status(r)['pid'] != killed and steps(r) >= 8)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and 'the same command goes on' in out and 'Traceback' not in out + err
-    stopped = read_status(r)
-    assert stopped['state'] == 'interrupted' and stopped['step'] >= 8
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        process = start('small.yaml')
+        pid = wait_for(lambda: training(r, pid))
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 128 + signum and 'the same command goes on' in out and 'Traceback' not in out + err
+        assert read_status(r)['state'] == 'interrupted' and read_checkpoint(r.checkpoint)['progress']['step'] == read_status(r)['step']
 
     process = start('small.yaml')
     wait_for(lambda: read_status(r).get('state') == 'starting')
@@ -74,6 +82,17 @@ def test_killed_stopped_and_finished(small):
 
     began = time.monotonic(); code, out, err = run('small.yaml')
     assert code == 0 and 'already done' in out and time.monotonic() - began < 15
+
+
+def test_a_run_that_fails_by_itself(small):
+    "A learning rate that no halving mends: exit code 1, one line with the reason, and a whole checkpoint"
+    code, out, err = run('small.yaml', '--set', 'lr=100', '--set', 'lr_min=100', '--set', 'lr_warmup=0', '--set', 'checkpoint_every=100', '--set', 'tracker=none')
+    last = out.strip().splitlines()[-1]
+    assert code == 1 and 'failed: step' in last and 'is not finite, first in' in last and 'train.lr' in last and 'Traceback' not in out + err, (out, err)
+    r = RunDir(small/'runs'/'small')
+    assert read_status(r)['state'] == 'failed' and holder(r) is None
+    assert all(v.isfinite().all() for v in read_checkpoint(r.checkpoint)['model'].values())
+    assert any(o.output_type == 'error' for c in nbformat.read(r.notebook, 4).cells if c.cell_type == 'code' for o in c.outputs)
 
 
 def check_notebook(r):

@@ -10,11 +10,12 @@ from itertools import islice
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import config, images, loaders, train
 
 import nvae.state
 import nvae.train
-from nvae.checkpoint import load_model, read_checkpoint
+from nvae.checkpoint import load_model, previous, read_checkpoint
 from nvae.config import BadInput
 from nvae.rundir import RunDir, held, open_run, read_metrics, read_status
 from nvae.state import contents, new_state, own_generators, restore
@@ -296,6 +297,27 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     a, b = (RunDir(tmp_path/k/'small') for k in 'ab')
     a.checkpoint.write_bytes(b.checkpoint.read_bytes())
     with pytest.raises(BadInput, match='z_channels was 3 and is now 2'): train(config(epochs=2), tmp_path/'a')
+
+
+@pytest.mark.parametrize('every', [dict(checkpoint_every=.4), dict(checkpoint_every=100, checkpoint_images=16)], ids=['epochs', 'images'])
+def test_the_last_two_and_the_best_are_kept(tmp_path, every):
+    "A checkpoint every two steps, by epochs or by images; the best is the one with the lowest held-out loss"
+    train(config(eval_every=.2, lr=.1, **every), tmp_path)
+    run = RunDir(tmp_path/'small')
+    best = min((r for r in read_metrics(run.metrics) if r['kind'] == 'test'), key=lambda r: r['nelbo'])
+    assert [read_checkpoint(p)['progress']['step'] for p in (run.checkpoint, previous(run.checkpoint), run.best)] == [10, 8, best['step']]
+    assert read_checkpoint(run.best)['facts']['held_out_nelbo'] == best['nelbo']
+
+
+def test_what_the_tracker_gets(tmp_path):
+    "TensorBoard by default: every number, per group too, and pictures; a run that goes on is one curve"
+    for epochs in (1, 2): train(config(epochs=epochs, tracker='tensorboard', preview_every=1, model=dict(n_groups=2)), tmp_path)
+    found = [EventAccumulator(str(file)).Reload() for file in sorted(RunDir(tmp_path/'small').path.glob('events*'))]
+    groups = [f'{k}_group_{g:02}' for k in ('train/kl', 'test/kl', 'test/active_units') for g in range(3)]
+    numbers = [f'train/{k}' for k in ('loss', 'recon', 'kl', 'beta', 'lr', 'grad_norm', 'spectral', 'bn', 'images_per_second')]
+    assert {*groups, *numbers, 'test/nelbo', 'test/value'} <= {tag for f in found for tag in f.Tags()['scalars']}
+    assert {tag for f in found for tag in f.Tags()['images']} == {'samples', 'reconstructions'}
+    assert [e.step for f in found for e in f.Scalars('train/loss')] == list(range(1, 11))
 
 
 def test_an_unknown_tracker_is_refused(tmp_path):
