@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['PALETTE', 'GREY', 'LINE', 'FILMS', 'PARTS', 'STYLE', 'styled', 'to_bytes', 'to_pil', 'png', 'image_grid', 'font',
            'text_width', 'save_png', 'put_file', 'read_png_meta', 'film', 'save_film', 'Row', 'tower_rows', 'check_lit',
-           'figure', 'Towers', 'draw_hierarchy', 'plot_kl_per_group', 'series', 'plot_curves']
+           'restyled', 'figure', 'Towers', 'draw_hierarchy', 'plot_kl_per_group', 'series', 'plot_curves']
 
 # %% ../nbs/01_viz.ipynb #01-viz-003
 import io, json, math, os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -171,7 +172,15 @@ def check_lit(m:ModelConfig, # whose towers
 STYLE = {'font.size': 8, 'axes.titlesize': 8, 'legend.fontsize': 7, 'legend.frameon': False, 'axes.spines.top': False, 'axes.spines.right': False,
          'figure.facecolor': 'none', 'axes.facecolor': 'none', 'savefig.facecolor': 'none', 'figure.constrained_layout.use': True, 'figure.dpi': 100,
          **dict.fromkeys(('text.color', 'axes.labelcolor', 'axes.edgecolor', 'axes.titlecolor', 'xtick.color', 'ytick.color'), GREY)}
-styled = plt.rc_context(STYLE) # decorates whatever draws a figure
+@contextmanager
+def restyled():
+    "STYLE for a while. A backend that is loaded meanwhile may switch interactive drawing on, and that stays: without it Jupyter shows no figure"
+    with plt.rc_context(STYLE):
+        yield
+        interactive = plt.isinteractive()
+    plt.rcParams['interactive'] = interactive
+
+styled = restyled() # decorates whatever draws a figure
 
 def figure(width, height, **kw): # inches; kw: of `plt.subplots`
     "A figure and its axes, not yet shown"
