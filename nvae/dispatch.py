@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RETRIES', 'submit', 'ended_of', 'see_through', 'stop_all', 'live_row', 'planned_row', 'fitting', 'Screen',
-           'write_page', 'as_html', 'run_plan', 'alone', 'is_complete', 'work_through', 'train_all', 'dashboard_of',
+           'write_page', 'as_html', 'run_plan', 'alone', 'is_complete', 'work_through', 'train_all', 'so_many',
            'compare']
 
 # %% ../nbs/18f_dispatch.ipynb #18f-dispatch-003
@@ -175,20 +175,17 @@ def work_through(jobs, slots, cluster, runs, folder, made)->int: # made: when th
         if ended.state == 'failed': print(f"{name}: {ended.line}")
     if got: print("stopped: the same command goes on"); return 128 + got[0]
     page = compare(jobs, runs, folder, made, changed=bool(todo))
-    print(f"{sum(e.state == 'done' for e in (screen.ends | ends).values())} of {len(jobs)} runs done{f'; {shown(page)}' if page else ''}")
+    print(f"{sum(e.state == 'done' for e in (screen.ends | ends).values())} of {so_many(jobs)} done{f'; {shown(page)}' if page else ''}")
     return int(any(e.code for e in ends.values()))
 
 def train_all(todo, slots, cluster, runs, screen, got)->dict: # name → `Ended`
     "Those jobs on that many slots, or on that cluster"
     here = {} if cluster else slot_environments(slots, visible_gpus(), len(os.sched_getaffinity(0)), max(j.processes for j in todo))
     with connected(cluster, here) as client, screen:
-        print(f"{len(todo)} runs, {len(here) or sum(client.nthreads().values())} at a time{dashboard_of(client)}", flush=True)
+        print(f"{so_many(todo)}, {len(here) or sum(client.nthreads().values()) or 'no worker yet: none'} at a time; Dask's dashboard: {client.dashboard_link}", flush=True)
         return see_through(client, todo, runs, screen.show, got)
 
-def dashboard_of(client)->str:
-    "Where to look at what Dask does, if its scheduler shows it"
-    try: return f"; Dask's dashboard: {client.dashboard_link}"
-    except KeyError: return ''
+def so_many(jobs)->str: return f"{len(jobs)} run{'s' if len(jobs) > 1 else ''}"
 
 def compare(jobs, runs, folder, made, changed)->Path|None:
     "The comparison of all runs that have been measured, unless the one that is there is still right"

@@ -143,13 +143,13 @@ def test_stopping_a_run_that_nobody_attends_to(tmp_path):
 
 
 def test_on_a_cluster_that_is_there(place):
-    "A scheduler without a dashboard and one worker, as a person starts them; they are still there afterwards"
-    dask = lambda *args: subprocess.Popen([sys.executable, '-m', 'dask', *args, '--host', '127.0.0.1', '--scheduler-file', 'cluster.json', '--no-dashboard'], stderr=subprocess.DEVNULL)
-    mine = [dask('scheduler', '--port', '0'), dask('worker', '--nthreads', '1', '--name', 'far', '--preload', 'nvae.slots')]
+    "A scheduler and a worker as a person starts them; they are still there afterwards"
+    dask = lambda *args: subprocess.Popen([sys.executable, '-m', 'dask', *args, '--host', '127.0.0.1', '--scheduler-file', 'cluster.json'], stderr=subprocess.DEVNULL)
+    mine = [dask('scheduler', '--port', '0', '--dashboard-address', '127.0.0.1:0'), dask('worker', '--nthreads', '1', '--name', 'far', '--preload', 'nvae.slots')]
     try:
         process = start('schedule', plan(place, runs=[dict(config='short.yaml')]), '--cluster', wait_for(lambda: 'cluster.json' if os.path.exists('cluster.json') else None, mine[0]))
         out, err = process.communicate(timeout=300)
-        assert process.returncode == 0 and '1 of 1 runs done' in out and 'short  starting  far' in out and 'dashboard' not in out and 'Traceback' not in out + err, (out, err)
+        assert process.returncode == 0 and '1 of 1 run done' in out and 'short  starting  far' in out and 'Traceback' not in out + err, (out, err)
         assert [p.poll() for p in mine] == [None, None]
     finally:
         for p in reversed(mine): p.terminate(); p.wait(60)
