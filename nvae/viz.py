@@ -170,7 +170,7 @@ def check_lit(m:ModelConfig, # whose towers
 
 # %% ../nbs/01_viz.ipynb #01-viz-036
 STYLE = {'font.size': 8, 'axes.titlesize': 8, 'legend.fontsize': 7, 'legend.frameon': False, 'axes.spines.top': False, 'axes.spines.right': False,
-         'figure.facecolor': 'none', 'axes.facecolor': 'none', 'savefig.facecolor': 'none', 'figure.constrained_layout.use': True, 'figure.dpi': 100,
+         'figure.facecolor': 'none', 'axes.facecolor': 'none', 'savefig.facecolor': 'none', 'figure.constrained_layout.use': True, 'figure.dpi': 100, 'axes.prop_cycle': plt.cycler(color=PALETTE),
          **dict.fromkeys(('text.color', 'axes.labelcolor', 'axes.edgecolor', 'axes.titlecolor', 'xtick.color', 'ytick.color'), GREY)}
 @contextmanager
 def restyled():
