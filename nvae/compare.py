@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['read_run', 'pictures_of', 'settings_that_differ', 'text_of', 'markdown_table', 'outcome_rows', 'weighted', 'families',
-           'family_rows', 'colours', 'panels', 'plot_held_out', 'plot_ends', 'plot_samples']
+           'family_rows', 'colours', 'panels', 'limits', 'plot_held_out', 'plot_ends', 'title_of', 'plot_samples']
 
 # %% ../nbs/18d_compare.ipynb #18d-compare-003
-import itertools, json, statistics
+import itertools, json, re, statistics, textwrap
+from pathlib import Path
 
 from PIL import Image
 
@@ -82,6 +83,13 @@ def panels(found:list, width:float, height:float): # inches; → figure, {unit: 
     fig, axes = figure(width, height*max(1, len(units)), nrows=max(1, len(units)), squeeze=False)
     return fig, dict(zip(units, axes.flat))
 
+def limits(found:list, unit:str)->tuple: # (None, None): as wide as the numbers
+    "Where an axis begins and ends, so that a run which has lost its way doesn't flatten the others"
+    tests = [[v for _, v in r['tests']] for r in found if r['tests'] and r['unit'] == unit]
+    start, values = max(t[0] for t in tests), sum(tests, [])
+    room = max(start - min(values), .1*abs(start))
+    return (min(values) - .1*room, start + room) if max(values) > start + room else (None, None)
+
 @styled
 def plot_held_out(found:list): # matplotlib figure
     "Held-out likelihood over epochs, all runs"
@@ -90,7 +98,7 @@ def plot_held_out(found:list): # matplotlib figure
         if r['tests']: axes[r['unit']].plot(*zip(*r['tests']), color=colours(found)[r['family']], lw=1.2, marker='.' if len(r['tests']) < 12 else None, label=r['family'])
     for unit, ax in axes.items():
         named = dict(zip(*reversed(ax.get_legend_handles_labels())))
-        ax.set(xlabel='epoch', ylabel=f'held-out, {unit}'); ax.legend(named.values(), named.keys())
+        ax.set(xlabel='epoch', ylabel=f'held-out, {unit}'); ax.set_ylim(limits(found, unit)); ax.legend(named.values(), named.keys())
     return fig
 
 @styled
@@ -101,15 +109,20 @@ def plot_ends(found:list): # matplotlib figure
         if not (ends := [r['held_out'] for r in members if r['tests']]): continue
         ax = axes[members[0]['unit']]
         ax.plot(ends, [family]*len(ends), 'o', color=colour, ms=4); ax.plot([statistics.fmean(ends)], [family], '|', color=colour, ms=14, mew=2)
-    for unit, ax in axes.items(): ax.set(xlabel=f'held-out, {unit}'); ax.margins(y=.3); ax.invert_yaxis()
+    for unit, ax in axes.items(): ax.set(xlabel=f'held-out, {unit}'); ax.set_xlim(limits(found, unit)); ax.margins(y=.3); ax.invert_yaxis()
     return fig
 
-# %% ../nbs/18d_compare.ipynb #18d-compare-019
+# %% ../nbs/18d_compare.ipynb #18d-compare-022
+def title_of(name:str, path)->str: # lines
+    "The run, and the temperature that is in the name of its picture"
+    return textwrap.fill(f"{name} at {re.match('samples-t?(.+?)(-n[0-9]+-.*)?$', Path(path).stem)[1]}", 32)
+
 @styled
 def plot_samples(found:list, n_cols:int=3): # matplotlib figure
     "The pictures of every run, under its name"
-    drawn = [(r['name'], p) for r in found for p in r['pictures']]
-    fig, axes = figure(6.4, 2.3*max(1, -(-len(drawn)//n_cols)), nrows=max(1, -(-len(drawn)//n_cols)), ncols=n_cols, squeeze=False)
+    drawn = [(title_of(r['name'], p), Image.open(p)) for r in found for p in r['pictures']]
+    n_rows, tallest = max(1, -(-len(drawn)//n_cols)), max((image.height/image.width for _, image in drawn), default=1)
+    fig, axes = figure(6.4, n_rows*(6.4/n_cols*tallest + .4), nrows=n_rows, ncols=n_cols, squeeze=False)
     for ax in axes.flat: ax.axis('off')
-    for ax, (name, path) in zip(axes.flat, drawn): ax.imshow(Image.open(path)); ax.set_title(name)
+    for ax, (title, image) in zip(axes.flat, drawn): ax.imshow(image); ax.set_title(title)
     return fig

@@ -127,13 +127,16 @@ def write_page(names:list, # of runs, in order
     "The comparison of some runs, as a notebook and as a page; raises what a failing cell raises"
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
     with new_kernel() as kernel: execute(find_asset('nbs')/'26_compare.ipynb', folder/'compare.ipynb', dict(title=title, names=list(names), runs=str(runs)), kernel)
-    return as_html(folder/'compare.ipynb')
+    return as_html(folder/'compare.ipynb', title)
 
-def as_html(notebook:Path)->Path:
-    "An executed notebook as a page of its own, without code"
+def as_html(notebook:Path, title:str)->Path:
+    "An executed notebook as a page of its own, without code, and without the cells that tell of the notebook"
     from nbconvert import HTMLExporter
-    urls = {t: '' for t in HTMLExporter().trait_names() if t.endswith('_url')}
-    body, _ = HTMLExporter(exclude_input=True, embed_images=True, **urls).from_filename(str(notebook))
+    from traitlets.config import Config
+    urls = {t: '' for t in HTMLExporter().trait_names() if t.endswith('_url')} | dict(widget_renderer_url='data:,')
+    about = dict(TagRemovePreprocessor=dict(enabled=True, remove_cell_tags=['about', 'parameters', 'injected-parameters']))
+    exporter = HTMLExporter(config=Config(about), exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True, embed_images=True, **urls)
+    body, _ = exporter.from_filename(str(notebook), resources=dict(metadata=dict(name=title)))
     page = notebook.with_suffix('.html')
     page.write_text(body, encoding='utf-8')
     return page

@@ -62,7 +62,7 @@ def columns(rows:list, # of dicts: heading → cell; None is an empty cell
 
 def cell(value)->str:
     "A value as it stands in a table"
-    return '' if value is None else f'{value:.3f}' if isinstance(value, float) else str(value)
+    return '' if value is None else str(value) if not isinstance(value, float) else f'{value:.3f}' if abs(value) < 1e6 else f'{value:.3g}'
 
 def run_row(row:dict, # from `describe_run`
            )->dict:

@@ -7,7 +7,7 @@ __all__ = ['TOPIC', 'PATIENCE', 'HERE', 'KernelKilled', 'perform', 'wait_until_f
            'slot_environments', 'local_cluster', 'connected']
 
 # %% ../nbs/18e_slots.ipynb #18e-slots-003
-import logging, os, signal, time
+import logging, os, signal, time, warnings
 from contextlib import contextmanager
 
 from .config import BadInput
@@ -75,6 +75,7 @@ HERE = '127.0.0.1'
 def local_cluster(environments:dict): # of `slot_environments`; → a Dask cluster
     "A scheduler in this process, and a process for each slot"
     from distributed import Nanny, Scheduler, SpecCluster
+    warnings.filterwarnings('ignore', 'Port .* is already in use') # another plan's dashboard has it; the address is said anyway
     quiet = dict(silence_logs=logging.CRITICAL)
     slot = dict(nthreads=1, memory_limit=0, host=HERE, preload=['nvae.slots'], **quiet)
     return SpecCluster(workers={name: dict(cls=Nanny, options=dict(slot, env=env)) for name, env in environments.items()},

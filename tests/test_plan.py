@@ -98,11 +98,11 @@ def test_six_runs_to_their_page(place, nvae):
 
 
 def check_page():
-    "Every run, the setting that differs, curves and samples; nothing that a browser would fetch"
+    "Every run, the setting that differs, curves and samples, under the plan's name; nothing that a browser would fetch"
     page = open('runs/night.plan/compare.html', encoding='utf-8').read()
     assert all(name in page for name in NAMES) and 'train.epochs' in page and 'model.channels' not in page
-    assert page.count('data:image/png') >= 3
-    assert not re.findall(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?:https?:)?//', page) and 'cdnjs' not in page
+    assert '<title>night</title>' in page and page.count('data:image/png') >= 3
+    assert not re.findall(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?:https?:)?//', page) and 'cdnjs' not in page and 'html-manager' not in page
 
 
 BAD = {"runs: [{config: nowhere}]": "there is no configuration 'nowhere'", "runs: [{config: short.yaml, sedes: [1]}]": "did you mean 'seeds'",
