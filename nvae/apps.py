@@ -28,7 +28,9 @@ def with_parameters(name:str,        # in `BOARDS`
     if name not in BOARDS: raise BadInput(f"there is no board '{name}'; there are {', '.join(BOARDS)}")
     path = Path(folder) / f'{name}.ipynb'
     given = {k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()} # papermill knows no tuples
-    nbformat.write(parameterize_notebook(load_notebook_node(str(find_asset('nbs') / f'{BOARDS[name]}.ipynb')), given), path)
+    notebook = load_notebook_node(str(find_asset('nbs') / f'{BOARDS[name]}.ipynb'))
+    notebook.cells = [c for c in notebook.cells if 'book' not in c.metadata.get('tags', ())] # what only the book shows
+    nbformat.write(parameterize_notebook(notebook, given), path)
     return path
 
 # %% ../nbs/17i_apps.ipynb #17i-apps-009
@@ -47,7 +49,9 @@ def command(server:str, # 'lab' or 'voila'
     if server == 'lab':
         return [*jupyter, '--no-browser', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0', f'--ServerApp.root_dir={place}',
                 *['--allow-root'] * (hasattr(os, 'geteuid') and os.geteuid() == 0)]
-    return [*jupyter, str(place), '--no-browser', '--Voila.ip=127.0.0.1', f'--port={port}', '--Voila.port_retries=0', '--Voila.auto_token=True']
+    headers = {'Content-Security-Policy': "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:; frame-ancestors 'self'"}
+    return [*jupyter, str(place), '--no-browser', '--Voila.ip=127.0.0.1', f'--port={port}', '--Voila.port_retries=0', '--Voila.auto_token=True',
+            f'--Voila.tornado_settings={dict(headers=headers)}', '--MappingKernelManager.cull_interval=60', '--MappingKernelManager.cull_idle_timeout=300']
 
 def without_questions(folder)->str:
     "A folder of Jupyter settings, for $JUPYTER_CONFIG_PATH: JupyterLab doesn't offer to fetch news"

@@ -32,7 +32,7 @@ class CherryBoard(Board):
 
     def own_controls(self): return dict(wanted=number(9, 1, 100, 'wanted', 'picks that fill the tray'))
 
-    def layout_controls(self): return [row(*(self.controls[k] for k in ('temperature', 'seed', 'n', 'iterations', 'wanted')))]
+    def layout_controls(self): return [row(*(self.controls[k] for k in ('temperature', 'seed', 'n', 'iterations')))]
 
     def buttons(self):
         return row(self.back_button, button('Next ▸', 'the next batch (0 or →)', self.next), button('Undo', 'take the last change back (u)', lambda: self.attempt(self.undo)),
@@ -46,8 +46,8 @@ class CherryBoard(Board):
         self.tray = ImageGrid(caption='tray of picks', sortable=True, mark_word='place', hotkeys={'u': 'undo'})
         self.tray.on('move', lambda start, to, **_: self._change('move', start, to)); self.tray.on('remove', lambda index, **_: self._change('remove', index))
         self.tray.on('undo', lambda **_: self.attempt(self.undo))
-        self.count = W.HTML()
-        return [W.HBox([*batch, W.VBox([self.count, self.tray])], layout=W.Layout(flex_flow='row wrap', align_items='flex-start'))]
+        self.count, self.old = W.HTML(), W.HTML()
+        return [W.HBox([*batch, W.VBox([row(self.count, self.controls['wanted']), self.old, self.tray])], layout=W.Layout(flex_flow='row wrap', align_items='flex-start'))]
 
     def fitted(self):
         super().fitted()
@@ -100,8 +100,8 @@ class CherryBoard(Board):
         items, wanted = self.picks.items, self.controls['wanted'].value
         names = [f"pick {k}, temperature {p['recipe']['temperature']}, seed {p['recipe']['seed']}" for k, p in enumerate(items, 1)]
         self.tray.show(pictures(items), 3, 300, marks=[str(k + 1) for k in range(len(items))], labels=names)
-        old = ''.join(f'<br>picks of an earlier version of this model: {shown(p)}' for p in self.picks.others())
-        self.count.value = f'<span class="nvae-about">{len(items)} of {wanted} picked</span>{old}'
+        self.count.value = f'<span class="nvae-about">{len(items)} of {wanted} picked</span>'
+        self.old.value = '<br>'.join(f'picks of an earlier version of this model: {shown(p)}' for p in self.picks.others())
 
     # --- results
     def save(self, path=None, # a PNG file; none: a new one beside the model

@@ -92,9 +92,11 @@ class ExploreBoard(PairBoard):
         [grid] = super().view()
         grid.set_trait('pickable', True); grid.on('pick', lambda x, y, **_: self.attempt(lambda: self.point(x, y)))
         self.table = W.HTML()
-        side = W.VBox([c['show'], c['groups'], c['strength'], row(c['fresh'], button('Vary', 'other fresh noise (v)', self.vary)),
-                       row(c['place'], button('✕', 'everywhere again', lambda: self.set(place=''), '36px')), row(c['difference'], c['ending'])], layout=W.Layout(width='330px'))
-        return [W.HBox([side, grid], layout=W.Layout(flex_flow='row wrap', align_items='flex-start')), self.table]
+        c['show'].style.button_width = '110px'
+        what = W.VBox([c['show'], c['groups']], layout=W.Layout(max_width='420px'))
+        how = W.VBox([row(c['strength'], c['fresh'], button('Vary', 'other fresh noise (v)', self.vary, '70px')),
+                      row(c['place'], button('✕', 'everywhere again', lambda: self.set(place=''), '36px')), row(c['difference'], c['ending'])])
+        return [W.HBox([what, how], layout=W.Layout(flex_flow='row wrap', align_items='flex-start')), grid, self.table]
 
     def buttons(self):
         return W.HBox([super().buttons(), button('Who knows what?', 'which group knows which factor of a face', lambda: self.attempt(self.know), '140px')], layout=W.Layout(flex_flow='row wrap'))

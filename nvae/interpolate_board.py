@@ -42,10 +42,12 @@ class InterpolateBoard(PairBoard):
         c = self.controls
         c['n'].description, c['n'].tooltip, c['n'].min = 'steps', 'images between the two', 2
         for name in ('show', 'space', 'path'): c[name].style.button_width = '110px'
-        self.swap_button = button('A ⇄ B', 'the other way round', self.swap)
-        moved = W.VBox([W.HTML('<span class="nvae-about">what moves (nothing chosen: all)</span>'), c['groups']])
-        ways = W.VBox([c['show'], c['space'], c['path'], row(c['sampled'], c['ending'], self.swap_button)])
-        return [row(*(c[k] for k in ('temperature', 'seed', 'n', 'iterations'))), W.HBox([*self.sources, ways, moved], layout=W.Layout(flex_flow='row wrap', align_items='flex-start'))]
+        def said(word, name): return row(W.HTML(f'<span class="nvae-said">{word}</span>', layout=W.Layout(width='56px')), c[name])
+        moved = W.HTML('<span class="nvae-about">what moves (nothing chosen: all)</span>')
+        ways = W.VBox([said('show', 'show'), said('mix', 'space'), said('along', 'path'), row(c['sampled'], c['ending']), moved, c['groups']], layout=W.Layout(max_width='420px'))
+        return [row(*(c[k] for k in ('temperature', 'seed', 'n', 'iterations'))), W.HBox([*self.sources, ways], layout=W.Layout(flex_flow='row wrap', align_items='flex-start'))]
+
+    def buttons(self): return W.HBox([super().buttons(), button('A ⇄ B', 'the other way round', self.swap)])
 
     def view(self):
         self.film = ImageGrid(caption='film from A to B and back')

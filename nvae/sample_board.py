@@ -27,5 +27,5 @@ class SampleBoard(Board):
         recipe = asked(v)
         rows = dict(samples={'': recipe}, temperatures={f't = {t:g}': replace(recipe, temperature=t) for t in SWEEP},
                     BatchNorm={'as in the file': replace(recipe, iterations=0), 're-estimated': recipe})[v['show']]
-        plain = v['show'] == 'samples'
-        yield from self.studio.draw(list(rows.values()), stale, None if plain else v['n'], () if plain else list(rows))
+        if v['show'] == 'samples': yield from self.studio.draw([recipe], stale); return
+        for d in self.studio.draw(list(rows.values()), stale, v['n'], list(rows)): yield replace(d, traits=dict(d.traits, room=740))

@@ -27,12 +27,13 @@ class Source(W.VBox):
     "A place for one image"
     value = T.Unicode('', help="'pick 3', the path of an image file, or the name of what was dropped; empty: a sample")
 
-    def __init__(self, name:str): # such as A
-        self.name, self.dropped, self.seen = name, {}, None
+    def __init__(self, name:str,      # such as A
+                 bare:bool=False):    # one line, without the thumbnail
+        self.name, self.bare, self.dropped, self.seen = name, bare, {}, None
         self.grid = ImageGrid(caption=f'image {name}', drop='drop an image, or click')
-        self.box = W.Combobox(placeholder='a sample; or pick 1, or a path', ensure_option=False, continuous_update=False, layout=W.Layout(width='210px'))
-        self.about = W.HTML()
-        super().__init__([W.HTML(f'<span class="nvae-about">{name}</span>'), self.grid, self.box, self.about], layout=W.Layout(width='230px'))
+        self.box = W.Combobox(placeholder='a sample; or pick 1, or a path', ensure_option=False, continuous_update=False, layout=W.Layout(width='200px'))
+        self.about, look = W.HTML(), dict(flex_flow='row wrap', align_items='center') if bare else dict(width='212px')
+        super().__init__([W.HTML(f'<span class="nvae-about">{name}</span>'), self.grid, self.box, self.about], layout=W.Layout(**look))
         T.link((self, 'value'), (self.box, 'value'))
 
     def drop(self, name:str, data:bytes=b'', size:int=0, **_):
@@ -57,7 +58,7 @@ class Source(W.VBox):
     def show(self, x, # (1, C, H, W) in [0, 1]; none: nothing yet
              about:str=''):
         "The thumbnail, and a line below it"
-        self.grid.show([] if x is None else x, room=136)
+        self.grid.show([] if x is None or self.bare else x, room=136)
         self.about.value = f'<span class="nvae-status">{in_words(about)}</span>' if about else ''
 
 def changed_to(content:bytes, cfg)->str:
@@ -70,10 +71,10 @@ def changed_to(content:bytes, cfg)->str:
 # %% ../nbs/17b_sources.ipynb #17b-sources-010
 class SourceBoard(Board):
     "A board with places for images, two unless it says otherwise"
-    places = 'A', 'B'
+    places, bare = ('A', 'B'), False
 
     def own_controls(self):
-        self.sources, self.read, self.kept_samples = [Source(name) for name in self.places], {}, {}
+        self.sources, self.read, self.kept_samples = [Source(name, self.bare) for name in self.places], {}, {}
         for s in self.sources: s.grid.on('file', lambda s=s, **file: self.attempt(lambda: s.drop(**file)))
         return {s.name.lower(): s for s in self.sources}
 
@@ -88,7 +89,8 @@ class SourceBoard(Board):
 
     def picture(self, source, v, stale)->str: # as `as_text` gives it
         "The image of one place, at the model's size; shows it there. Raises `BadInput` where there is none."
-        text, about = self._sample(source, v, stale) if not source.value else self._file(source)
+        try: text, about = self._sample(source, v, stale) if not source.value else self._file(source)
+        except BadInput: source.show(None); source.seen = None; raise
         if source.seen != text: source.show(from_text(text, self.studio.model.cfg), about); source.seen = text
         return text
 

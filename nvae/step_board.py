@@ -31,7 +31,7 @@ class Frame(NamedTuple):
 
 class StepBoard(SourceBoard):
     "One image's way through the network"
-    kind, passive, places = 'step', ('step',), ('image',)
+    kind, passive, places, bare = 'step', ('step',), ('image',), True
     hotkeys = dict(n='new', b='back', f='forward', s='save', ArrowRight='onward', ArrowLeft='backward', Home='first', End='last')
 
     def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, runs=None, **values):
@@ -43,16 +43,16 @@ class StepBoard(SourceBoard):
         return super().own_controls() | dict(step=slider)
 
     def layout_controls(self):
-        return [row(*(self.controls[k] for k in ('temperature', 'seed', 'iterations')))]
+        return [row(*(self.controls[k] for k in ('temperature', 'seed', 'iterations'))), *self.sources]
 
     def view(self):
         super().view()
         self.grid.set_trait('pickable', True); self.grid.set_trait('autofocus', True); self.grid.on('pick', lambda **_: self.onward())
         self.told, slider = Line(), self.controls['step']
+        self.told.add_class('nvae-told')
         slider.observe(lambda _: self._show(), 'value')
         self.play = W.Play(interval=1500, layout=W.Layout(width='130px')); W.jslink((self.play, 'value'), (slider, 'value'))
-        walk = W.VBox([row(button('◂', 'the step before (←)', self.backward, '40px'), self.play, button('▸', 'the next step (→)', self.onward, '40px'), slider), self.told, self.grid])
-        return [W.HBox([walk, *self.sources], layout=W.Layout(flex_flow='row wrap', align_items='flex-start'))]
+        return [row(button('◂', 'the step before (←)', self.backward, '40px'), self.play, button('▸', 'the next step (→)', self.onward, '40px'), slider), self.told, self.grid]
 
     def fitted(self):
         super().fitted()

@@ -109,7 +109,7 @@ class Towers:
 
     def lit(self, ys, *sides)->Image.Image:
         "The drawing, faded but for these storeys on these sides"
-        faded = self.picture.copy(); faded.putalpha(faded.getchannel('A').point(lambda a: a // 3))
+        faded = self.picture.copy(); faded.putalpha(faded.getchannel('A').point(lambda a: 3 * a // 5))
         for y in ys:
             for side in sides:
                 (x0, y0), (x1, y1) = self.at([(self.sides[side][0], y + .5), (self.sides[side][1], y - .5)])

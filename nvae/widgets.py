@@ -188,6 +188,7 @@ STYLE = """
 .nvae-status code { background: transparent; color: inherit; }
 .nvae-board { --ink: var(--jp-ui-font-color1, #222); gap: 4px; padding: 4px; max-width: 1100px; }
 .nvae-about { color: var(--ink); font-weight: 600; padding-left: 4px; }
+.nvae-said { color: var(--ink); padding-left: 4px; }
 .nvae-status { display: inline-block; color: var(--ink); padding: 2px 8px; border-left: 4px solid transparent; }
 .nvae-status.nvae-error { border-color: #d55e00; background: #d55e0022; font-weight: 600; }
 .nvae-status.nvae-busy { border-color: #e69f00; animation: nvae-busy 1s .15s infinite alternate; }

@@ -1,21 +1,26 @@
-"Exploring and interpolating boards, driven by code where a notebook can't show it"
+"What every board does with bad input; exploring and interpolating, driven by code where a notebook can't show it"
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import nvae.studio
 from nvae.checkpoint import save_model
+from nvae.cherry_board import CherryBoard
 from nvae.config import BadInput, Config, DataConfig, ModelConfig
 from nvae.explore_board import FRAMES, ExploreBoard
 from nvae.faces import draw_faces
 from nvae.interpolate_board import InterpolateBoard
 from nvae.model import NVAE
 from nvae.recipe import like, read_png_meta
+from nvae.sample_board import SampleBoard
+from nvae.step_board import StepBoard
 from nvae.viz import image_grid, png, to_pil
 
 SMALL = dict(image_size=16, n_bits=5, channels=8, n_groups=2, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2)
 KINDS = dict(colour={}, grey=dict(image_channels=1), binary=dict(image_channels=1, n_bits=8, likelihood='bernoulli'), rectangle=dict(image_size=[16, 32]), flows=dict(n_flows=1))
 BOARDS = dict(explore=ExploreBoard, interpolate=InterpolateBoard)
+ALL = dict(sample=SampleBoard, cherry=CherryBoard, step=StepBoard, **BOARDS)
 
 
 def model_file(runs, name='small', data=None, **changes):
@@ -71,8 +76,53 @@ def test_a_file_that_is_no_image(board, content, said):
     if board.kind == 'explore': board.set(start='an image'); board.wait()
     board.sources[0].grid.act('file', name='bad.png', data=content, size=len(content))
     with pytest.raises(BadInput, match=said): board.wait()
+    if content: assert board.sources[0].grid.n == 0
     board.sources[0].grid.act('file', name='good.png', data=face(), size=1)
     assert board.wait().note.text == '' and board.status.look == 'calm'
+
+
+def says(board, what):
+    with pytest.raises(BadInput, match=what): board.wait()
+
+
+@pytest.mark.parametrize('kind', ALL)
+def test_no_model_yet(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(nvae.studio, 'demo_file', lambda: None)
+    board = ALL[kind](iterations=1, runs=tmp_path / 'runs')
+    says(board, 'no model yet: `nvae train quickstart`')
+    model_file(tmp_path / 'runs')
+    board.reload()
+    assert board.wait().status.look == 'calm' and 'small: 16×16' in board.about.value
+
+
+@pytest.mark.parametrize('kind', ALL)
+def test_what_a_board_says_of_bad_values_and_files(kind, runs):
+    board = ALL[kind]('small', iterations=1, runs=runs).wait()
+    for temperature in 2.5, -.1, [.7, 3.]:
+        with pytest.raises(BadInput, match='outside 0–2'): board.set(temperature=temperature)
+    (broken := runs / 'small/broken.model').write_bytes((runs / 'small/small.model').read_bytes()[:5000])
+    for file, said in {broken: 'broken.model', runs / 'small/gone.model': 'there is no file'}.items():
+        board.set(file=str(file))
+        says(board, said)
+    board.set(file=str(runs / 'small/small.model'), seed=3)
+    assert board.wait().status.look == 'calm' and board.values()['seed'] == 3
+
+
+@pytest.mark.parametrize('kind', ['explore', 'interpolate', 'step'])
+def test_picks_of_a_model_that_has_changed_are_not_mixed_in(kind, runs):
+    cherry = CherryBoard('small', iterations=1, runs=runs).wait()
+    cherry.pick(2)
+    place = 'image' if kind == 'step' else 'a'
+    board = ALL[kind]('small', iterations=1, runs=runs, **{place: 'pick 1'}, **dict(start='an image') if kind == 'explore' else {}).wait()
+    saved = cherry.save()
+    torch.manual_seed(1)
+    save_model(NVAE(board.studio.model.config), runs / 'small/small.model')
+    board.reload()
+    says(board, 'there is no pick 1; this model has 0 picks')
+    for file in saved, saved.with_suffix('.json'):
+        with pytest.raises(BadInput, match='no longer, the model'): like(file)
+    cherry.reload()
+    assert cherry.wait().tray.n == 0 and 'earlier version' in cherry.old.value
 
 
 def test_values_that_are_not_possible(board):

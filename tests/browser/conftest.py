@@ -1,89 +1,90 @@
 "Servers and pages for the browser tests. Every test keeps screenshots under test-output/browser."
-import json
 import shutil
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import torch
+from hands import Page, asked, run
 from playwright.sync_api import sync_playwright
 
 from nvae.apps import BOARDS, Server, with_parameters
 from nvae.board_bench import chromium as find_chromium
-from nvae.checkpoint import demo_file, save_model
-from nvae.config import find_asset, load_config
+from nvae.checkpoint import save_model
+from nvae.config import Config, ModelConfig
 from nvae.model import NVAE
 
-OUTPUT = Path(__file__).parents[2] / 'test-output' / 'browser'
+SIZE = dict(width=1280, height=1300)
 
 
 @pytest.fixture(scope='session')
 def project(tmp_path_factory):
-    "A folder as a user's: runs/faces with a model, and the boards' notebooks with a few passes of re-estimation"
+    "A folder as a user's: a run of a small model beside the kit's own, and the boards' notebooks with few passes of re-estimation"
     root = tmp_path_factory.mktemp('project')
-    model = root / 'runs/faces/faces.model'
-    model.parent.mkdir(parents=True)
+    (root / 'runs/small').mkdir(parents=True)
     torch.manual_seed(0)
-    if demo_file(): shutil.copy(demo_file(), model)
-    else: save_model(NVAE(load_config('quickstart', {'name': 'faces'})), model)
-    nbs = root / 'nbs'
-    nbs.mkdir()
-    for name in BOARDS:
-        if (find_asset('nbs') / f'{BOARDS[name]}.ipynb').exists(): with_parameters(name, nbs, FILE='faces', ITERATIONS=2)
+    small = ModelConfig(image_size=16, channels=8, n_groups=2, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2)
+    save_model(NVAE(Config(name='small', model=small)), root / 'runs/small/small.model')
+    for folder, parameters in dict(nbs=dict(ITERATIONS=2), pictures={}).items():
+        (root / folder).mkdir()
+        for name in BOARDS: with_parameters(name, root / folder, FILE='demo', **parameters)
     return root
+
+
+@pytest.fixture
+def home(project):
+    "Where the boards put what is picked and saved; empty"
+    shutil.rmtree(project / 'runs/demo', ignore_errors=True)
+    return project / 'runs/demo'
 
 
 @pytest.fixture(scope='session')
 def chromium():
     if not (path := find_chromium()): pytest.fail('the browser tests need Chromium: apt install chromium, or name one in $CHROMIUM')
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=['--no-sandbox', '--disable-gpu'])
-        yield browser
-        browser.close()
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=['--no-sandbox', '--disable-gpu']) as browser: yield browser
 
 
-def lab_settings(folder, theme):
-    "JupyterLab as a person with this theme would have it"
-    place = folder / '@jupyterlab/apputils-extension'
-    place.mkdir(parents=True)
-    (place / 'themes.jupyterlab-settings').write_text(json.dumps({'theme': theme}))
-
-
-@pytest.fixture(scope='session', params=['JupyterLab Light', 'JupyterLab Dark'], ids=['light', 'dark'])
-def lab(request, project, tmp_path_factory):
-    "A running JupyterLab on the project, once per theme"
-    home = tmp_path_factory.mktemp('home')
-    lab_settings(home / 'settings', request.param)
-    with Server('lab', project, 'lab', ['--expose-app-in-browser'], HOME=str(home), JUPYTER_CONFIG_DIR=str(home / 'config'), JUPYTERLAB_SETTINGS_DIR=str(home / 'settings'),
-                JUPYTERLAB_WORKSPACES_DIR=str(home / 'workspaces'), OMP_NUM_THREADS='1', NVAE_RUNS=str(project / 'runs')) as server:
-        server.theme = request.param.split()[1].lower()
-        yield server
-
-
-class Page:
-    "A page of Chromium that remembers what went wrong, and draws what it looks like"
-    def __init__(self, context, name):
-        self.name, self.problems, self.shots = name, [], 0
-        self.page = context.new_page()
-        self.page.on('console', lambda m: self.problems.append(f"console: {m.text} {m.location['url']}") if m.type == 'error' else None)
-        self.page.on('pageerror', lambda e: self.problems.append(f'error: {e}'))
-        self.page.on('request', lambda r: self.problems.append(f'request to another machine: {r.url}') if urlsplit(r.url).hostname not in ('127.0.0.1', None, '') else None)
-
-    def ours(self):
-        "Problems, but for two of Voila's own page: a font from a CDN, and other projects' extensions of JupyterLab that can't run in it"
-        return [p for p in self.problems if '/@fortawesome/' not in p and '/voila/labextensions/' not in p]
-
-    def shot(self, what):
-        self.shots += 1
-        OUTPUT.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=OUTPUT / f'{self.name}-{self.shots:02d}-{what}.png')
+@pytest.fixture(scope='session')
+def server(project, tmp_path_factory):
+    "A running JupyterLab on the project"
+    own = tmp_path_factory.mktemp('own')
+    folders = dict(HOME=own, JUPYTER_CONFIG_DIR=own / 'config', JUPYTERLAB_SETTINGS_DIR=own / 'settings', JUPYTERLAB_WORKSPACES_DIR=own / 'workspaces')
+    with Server('lab', project, 'lab', ['--expose-app-in-browser'], OMP_NUM_THREADS='1', NVAE_RUNS=str(project / 'runs'), **{k: str(v) for k, v in folders.items()}) as running: yield running
 
 
 @pytest.fixture
-def open_page(chromium):
+def lab(server, chromium):
+    "lab(board) opens a board's notebook in JupyterLab and runs it"
     contexts = []
-    def open(name, **kw):
-        contexts.append(chromium.new_context(viewport=dict(width=1280, height=900), **kw))
-        return Page(contexts[-1], name)
-    yield open
+    def start(name, folder='nbs'):
+        contexts.append(chromium.new_context(viewport=SIZE))
+        view = Page(contexts[-1], f'lab-{name}', server)
+        view.page.goto(server.address.replace('/lab?', f'/lab/tree/{folder}/{name}.ipynb?reset&'))
+        return run(view)
+    yield start
     for context in contexts: context.close()
+    end_sessions(server)
+
+
+def end_sessions(server):
+    "Kernels of notebooks that were closed stay, unless they are told"
+    for session in asked(server, 'sessions'): asked(server, f"sessions/{session['id']}", 'DELETE')
+
+
+@pytest.fixture
+def app(project, tmp_path, chromium):
+    "app(board, theme) opens a board's notebook through Voila"
+    opened = []
+    def start(name, theme='light', **parameters):
+        notebook = with_parameters(name, tmp_path, **{**dict(FILE='demo', ITERATIONS=2, RUNS=str(project / 'runs')), **parameters})
+        opened.append(Server('voila', notebook, more=[f'--theme={theme}'], OMP_NUM_THREADS='1'))
+        opened.append(chromium.new_context(viewport=SIZE))
+        view = Page(opened[-1], f'voila-{theme}-{name}', opened[-2])
+        view.page.goto(opened[-2].address)
+        return view.settled()
+    yield start
+    for o in reversed(opened): o.close()
+
+
+@pytest.fixture(params=['lab', 'voila'])
+def board(request):
+    "board(name) opens a board's notebook; every test that asks for it is done in JupyterLab and as an application"
+    return request.getfixturevalue(dict(lab='lab', voila='app')[request.param])

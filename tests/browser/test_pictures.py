@@ -1,33 +1,52 @@
-"Pictures of the boards for the book, in both themes: docs/pictures.py keeps them"
+"Pictures of the boards in both themes, which docs/pictures.py keeps for the book; and the applications in the dark one"
 from pathlib import Path
 
 import pytest
-from test_lab import after, opened, settled
+from hands import wear
 
 from nvae.apps import BOARDS
-from nvae.config import find_asset
 
 PICTURES = Path(__file__).parents[2] / 'test-output' / 'boards'
 
 
-def picked(page):
+def picks(view):
     "Some picks, so that the tray is not empty"
-    page.locator('.nvae-tile').nth(1).click()
-    for key in '58': page.keyboard.press(key)
-    after(page, lambda: page.keyboard.press('0'))
-    page.keyboard.press('4')
+    view.tiles('cherry images').nth(1).click()
+    for key in '58': view.page.keyboard.press(key)
+    view.after('cherry images', lambda: view.page.keyboard.press('0'))
+    view.page.keyboard.press('4')
+    view.page.wait_for_selector('text=4 of 9 picked')
 
 
-FIRST = {'cherry': picked}
+def steps(view):
+    "The posterior of a group in the middle"
+    view.tiles('step images').focus()
+    for _ in range(14): view.page.keyboard.press('ArrowRight')
+    view.page.wait_for_selector('text=15 of')
 
 
-@pytest.mark.parametrize('name', [name for name, stem in BOARDS.items() if (find_asset('nbs') / f'{stem}.ipynb').exists()])
-def test_picture(lab, open_page, project, name):
-    for file in (project / 'runs/faces').glob('picks/*'): file.unlink()
-    view = opened(lab, open_page, name)
-    if name in FIRST: FIRST[name](view.page)
-    settled(view.page)
+def between_faces(view):
+    "Noise, and all four ways"
+    view.after('interpolate images', lambda: view.press('all four ways'))
+
+
+FIRST = dict(cherry=picks, step=steps, interpolate=between_faces)
+
+
+@pytest.mark.parametrize('name', BOARDS)
+def test_picture(lab, home, name):
+    view = lab(name, 'pictures')
+    if name in FIRST: FIRST[name](view)
     board = view.page.locator('.nvae-board').first
     PICTURES.mkdir(parents=True, exist_ok=True)
-    board.screenshot(path=PICTURES / f'{name}-{lab.theme}.png')
-    assert board.bounding_box()['height'] > 200 and not view.problems
+    for theme in 'dark', 'light':
+        wear(view.page, theme)
+        board.screenshot(path=PICTURES / f'{name}-{theme}.png')
+    assert board.bounding_box()['height'] > 200 and not view.ours()
+
+
+@pytest.mark.parametrize('name', BOARDS)
+def test_dark_application(app, home, name):
+    view = app(name, 'dark')
+    view.shot('opened')
+    assert view.page.locator('.nvae-tile').count() and not view.ours()

@@ -1,0 +1,134 @@
+"What a person does with a board, and what went wrong meanwhile"
+import json
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+
+from nvae.faces import draw_faces
+from nvae.recipe import like
+from nvae.viz import image_grid, png, to_pil
+
+OUTPUT = Path(__file__).parents[2] / 'test-output' / 'browser'
+LONG = 180_000  # ms, for a kernel that starts on a machine with other work
+IDLE = """() => { const s = window.jupyterapp?.shell?.currentWidget?.sessionContext, k = s?.session?.kernel
+                  return s?.isReady && k?.connectionStatus === 'connected' && k.status === 'idle' }"""
+
+
+class Page:
+    "A page of Chromium that remembers what went wrong, and draws what it looks like"
+    def __init__(self, context, name, server):
+        self.name, self.server, self.problems, self.shots = name, server, [], 0
+        self.page = context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.page.on('console', lambda m: self.problems.append(f"console: {m.text} {m.location['url']}") if m.type == 'error' else None)
+        self.page.on('pageerror', lambda e: self.problems.append(f'error: {e}'))
+        self.page.on('request', lambda r: self.problems.append(f'request to another machine: {r.url}') if urlsplit(r.url).hostname not in ('127.0.0.1', None, '') else None)
+
+    @property
+    def is_lab(self): return self.name.startswith('lab')
+
+    def ours(self):
+        "Problems, but for two of Voila's own page: the font that it may not fetch, and other projects' extensions of JupyterLab that can't run in it"
+        return [p for p in self.problems if self.is_lab or '/@fortawesome/' not in p and '/voila/labextensions/' not in p]
+
+    def settled(self):
+        "A board is there, and doesn't work on anything"
+        self.page.wait_for_function("() => { const board = document.querySelector('.nvae-board'); return board?.querySelector('.nvae-calm, .nvae-error') && !board.querySelector('.nvae-busy') }", timeout=LONG)
+        return self
+
+    def shot(self, what):
+        "A screenshot, in JupyterLab one in each theme"
+        self.shots += 1
+        OUTPUT.mkdir(parents=True, exist_ok=True)
+        for theme in ('dark', 'light') if self.is_lab else ('',):
+            if theme: wear(self.page, theme)
+            self.page.screenshot(path=OUTPUT / f'{self.name}-{self.shots:02d}-{what}{theme and "-"}{theme}.png')
+
+    # --- hands
+    def press(self, text): self.page.locator('.nvae-board').get_by_role('button', name=text, exact=True).click()
+
+    def grid(self, caption): return self.page.locator(f'.nvae-grid:has([aria-label="{caption}"])')
+
+    def tiles(self, caption): return self.grid(caption).locator('.nvae-tile')
+
+    def after(self, caption, act):
+        "Do something, and wait for the picture that it leads to"
+        before = self.grid(caption).get_attribute('data-serial')
+        act()
+        self.page.wait_for_function('([caption, n]) => +document.querySelector(`.nvae-grid:has([aria-label="${caption}"])`).dataset.serial > +n', arg=[caption, before])
+        self.settled()
+
+    def slide(self, handle, key='ArrowRight'): handle.focus(); self.page.keyboard.press(key)
+
+    def error(self):
+        "What the board says went wrong"
+        self.page.wait_for_selector('.nvae-error')
+        return self.page.locator('.nvae-error').inner_text()
+
+    def drop(self, name, content, place=0):
+        "Drop a file on the n-th place for images that is to be seen"
+        data = self.page.evaluate_handle("([name, bytes]) => { const d = new DataTransfer(); d.items.add(new File([new Uint8Array(bytes)], name)); return d }", [name, list(content)])
+        grid = self.page.locator('.nvae-grid:has(.nvae-drop:visible)').nth(place)
+        for event in 'dragover', 'drop': grid.dispatch_event(event, dict(dataTransfer=data))
+
+    def save(self, folder, pattern):
+        "Save, and find what was saved"
+        before = set(folder.glob(pattern))
+        self.press('Save')
+        until(lambda: set(folder.glob(pattern)) > before)
+        [new] = set(folder.glob(pattern)) - before
+        return new
+
+
+def wear(page, theme):
+    "Another theme of JupyterLab"
+    name = f'JupyterLab {theme.title()}'
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
+    page.wait_for_function("name => document.body.dataset.jpThemeName === name && !document.querySelector('#jupyterlab-splash')", arg=name)
+
+
+def run(view):
+    "Run the notebook that JupyterLab shows from top to bottom"
+    view.page.wait_for_function(IDLE)
+    view.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+    return view.settled()
+
+
+def until(truth, seconds=60):
+    "Wait for something outside the page"
+    end = time.monotonic() + seconds
+    while not truth() and time.monotonic() < end: time.sleep(.05)
+    assert truth()
+
+
+def kernels(server):
+    "Processes in which notebooks of a server run"
+    return [p for p in psutil.Process(server.process.pid).children(recursive=True) if any('ipykernel' in word for word in p.cmdline())]
+
+
+def asked(server, what, method='GET'):
+    "What a server's API answers"
+    base, token = server.address.replace('/lab?token=', '/?token=').split('/?token=')
+    with urllib.request.urlopen(urllib.request.Request(f'{base}/api/{what}', method=method, headers=dict(Authorization=f'token {token}'))) as reply: return json.loads(reply.read() or 'null')
+
+
+def picks_of(home):
+    "(seed, index) of every pick that is on disk"
+    return [(p['recipe']['seed'], p['recipe']['index']) for f in home.glob('picks/*.json') for p in json.loads(f.read_text())['picks']]
+
+
+def face(number, size=64):
+    "A file as somebody would drop it"
+    return f'face-{number}.png', png(to_pil(torch.from_numpy(draw_faces([number], size)[0])[0]))
+
+
+def comes_out_again(picture):
+    "A saved picture, drawn once more from what it carries, pixel for pixel"
+    again = like(picture)
+    with Image.open(picture) as before: return np.array_equal(np.asarray(before), np.asarray(image_grid(again.images, **again.grid)))

@@ -1,0 +1,95 @@
+"Cherry-picking, used as a person would: by keys, by clicks, and with a kernel that dies"
+from hands import kernels, picks_of, run, until
+
+from nvae.cli import main
+from nvae.recipe import read_picks
+
+BATCH, TRAY = 'cherry images', 'tray of picks'
+
+
+def picked(view, home):
+    "Five picks by a click and by keys, one of them undone, and the others in another order"
+    page, batch, tray = view.page, view.tiles(BATCH), view.tiles(TRAY)
+    def there(*picks): until(lambda: picks_of(home) == list(picks))
+    batch.nth(2).click()
+    there((0, 2))
+    page.keyboard.press('5')
+    there((0, 2), (0, 4))
+    view.after(BATCH, lambda: page.keyboard.press('0'))
+    for key in '194': page.keyboard.press(key)
+    there((0, 2), (0, 4), (1, 0), (1, 8), (1, 3))
+    view.shot('picked')
+    page.keyboard.press('u')
+    there((0, 2), (0, 4), (1, 0), (1, 8))
+    view.press('Undo')
+    there((0, 2), (0, 4), (1, 0))
+    batch.nth(0).focus()
+    view.after(BATCH, lambda: page.keyboard.press('ArrowLeft'))
+    page.wait_for_function('() => document.querySelectorAll(\'[aria-label="cherry images"] .nvae-marked\').length === 2')
+    tray.nth(2).drag_to(tray.nth(0))
+    there((1, 0), (0, 2), (0, 4))
+    tray.nth(0).focus()
+    page.keyboard.press('Shift+ArrowRight')
+    there((0, 2), (1, 0), (0, 4))
+    view.shot('ordered')
+    page.keyboard.press('Delete')
+    there((0, 2), (0, 4))
+    page.keyboard.press('u')
+    there((0, 2), (1, 0), (0, 4))
+    view.press('Clear')
+    there()
+    view.press('Undo')
+    there((0, 2), (1, 0), (0, 4))
+
+
+def killed(view, home):
+    "The kernel dies while a key is pressed; opened again, everything is there"
+    page, [kernel] = view.page, kernels(view.server)
+    view.tiles(BATCH).nth(6).focus()
+    page.keyboard.press('7')
+    kernel.kill()
+    kernel.wait()
+    kept = picks_of(home)
+    assert kept in ([(0, 2), (1, 0), (0, 4)], [(0, 2), (1, 0), (0, 4), (0, 6)])
+    if view.is_lab: page.locator('.jp-Dialog').get_by_role('button', name='Ok').click(); run(view)
+    else: page.reload(); view.settled()
+    view.problems.clear()
+    assert view.tiles(TRAY).count() == len(kept) and picks_of(home) == kept
+    return kept
+
+
+def test_cherry(board, home, tmp_path):
+    view = board('cherry')
+    picked(view, home)
+    kept = killed(view, home)
+    view.press('Check')
+    view.page.wait_for_selector(f'text={len(kept)} picks made again, bit for bit')
+    view.after(BATCH, lambda: view.press('Next ▸'))
+    view.after(BATCH, lambda: view.press('◂ Back'))
+    saved = view.save(home / 'pictures', 'picks*.png')
+    until(saved.with_suffix('.json').exists)
+    view.shot('reopened')
+    for file in saved, saved.with_suffix('.json'):
+        again = tmp_path / f'{file.suffix[1:]}.png'
+        assert main(['sample', '--like', str(file), '--out', str(again)]) == 0 and again.read_bytes() == saved.read_bytes()
+    assert len(read_picks(saved.with_suffix('.json'))['picks']) == len(kept)
+    assert not view.ours()
+
+
+def test_keys_stay_in_the_board(lab, home):
+    "JupyterLab's shortcuts, such as the deletion of a cell by d d, mean nothing there"
+    view = lab('cherry')
+    cells = view.page.locator('.jp-Cell').count()
+    view.tiles(BATCH).nth(0).focus()
+    for key in 'ddaxmbz': view.page.keyboard.press(key)
+    view.page.keyboard.press('Escape')
+    assert view.page.locator('.jp-Cell').count() == cells and view.page.locator('.jp-Dialog').count() == 0
+
+
+def test_keys_are_taken_at_once(app, home):
+    "An application has the focus where the first key belongs"
+    view = app('cherry', SEED=3)
+    for key in '195': view.page.keyboard.press(key)
+    until(lambda: picks_of(home) == [(3, 0), (3, 8), (3, 4)])
+    view.after(BATCH, lambda: view.page.keyboard.press('ArrowRight'))
+    assert not view.ours()

@@ -1,0 +1,56 @@
+"Exploring, used as a person would, with images that come from outside"
+from hands import comes_out_again, face, until
+
+CAPTION = 'explore images'
+
+
+def test_explore(board, home):
+    view = board('explore')
+    page, tiles, groups = view.page, view.tiles(CAPTION), view.page.locator('.nvae-group')
+    def after(act): view.after(CAPTION, act)
+    def save(): return view.save(home / 'pictures', 'explore-*.png')
+    assert tiles.count() == 9 * groups.count()
+    view.shot('rows')
+    after(groups.first.click)
+    assert tiles.count() == 9 and groups.first.get_attribute('aria-pressed') == 'true'
+    page.keyboard.press('ArrowRight')
+    after(lambda: page.keyboard.press('Enter'))
+    assert groups.nth(1).get_attribute('aria-pressed') == 'true'
+    after(lambda: view.slide(page.locator('.nvae-board .noUi-handle').nth(1), 'PageUp'))
+    after(lambda: view.press('Vary'))
+    after(page.locator('.nvae-scale').last.click)
+    view.shot('scale')
+    after(lambda: tiles.nth(2).click(position=dict(x=30, y=50)))
+    assert tiles.first.locator('.nvae-box').is_visible()
+    view.shot('place')
+    assert comes_out_again(save())
+    after(lambda: view.press('✕'))
+    after(lambda: page.get_by_label('difference').select_option('×4'))
+    view.shot('difference')
+    after(lambda: view.press('walk'))
+    assert tiles.count() == 1
+    view.shot('walk')
+    walk = save()
+    until(walk.with_suffix('.webp').exists)
+    assert comes_out_again(walk)
+    page.get_by_label('film').select_option('.gif')
+    until(save().with_suffix('.gif').exists)
+    after(lambda: view.press('variants'))
+    after(lambda: page.get_by_label('difference').select_option('off'))
+    after(lambda: view.press('an image'))
+    after(lambda: view.drop(*face(7)))
+    view.shot('image')
+    after(lambda: page.get_by_label('posterior').select_option('samples'))
+    after(lambda: view.press('two images'))
+    after(lambda: view.drop(*face(12), place=1))
+    view.shot('mixed')
+    assert comes_out_again(save())
+    view.drop('notes.txt', b'not an image', place=1)
+    assert "notes.txt can't be read as an image" in view.error()
+    view.shot('error')
+    after(lambda: view.press('a sample'))
+    view.press('Who knows what?')
+    page.wait_for_selector('.nvae-knowledge')
+    page.locator('.nvae-knowledge').scroll_into_view_if_needed()
+    view.shot('knowledge')
+    assert not view.ours()

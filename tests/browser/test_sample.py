@@ -1,0 +1,67 @@
+"Sampling, used as a person would"
+
+from hands import comes_out_again
+
+
+from nvae.recipe import like
+
+CAPTION = 'sample images'
+
+
+def test_sample(board, home, project):
+    view = board('sample')
+    page, tiles = view.page, view.tiles(CAPTION)
+    def after(act): view.after(CAPTION, act)
+    assert tiles.count() == 9
+    view.shot('samples')
+    after(lambda: view.slide(page.locator('.nvae-board .noUi-handle').first))
+    assert page.locator('.nvae-board .widget-readout').first.inner_text() == '0.75'
+    after(lambda: view.press('New'))
+    assert comes_out_again(view.save(home / 'pictures', 'sample-seed1*.png'))
+    after(lambda: view.press('◂ Back'))
+    after(lambda: view.press('Forward ▸'))
+    after(lambda: view.press('◂ Back'))
+    tiles.nth(4).click()
+    page.wait_for_selector('dialog[open]')
+    view.shot('zoom')
+    page.keyboard.press('Escape')
+    page.wait_for_selector('dialog[open]', state='detached')
+    page.keyboard.press('ArrowLeft')
+    assert page.evaluate('document.activeElement.getAttribute("aria-label")') == 'image 4'
+    page.keyboard.press('z')
+    page.get_by_role('button', name='Close').click()
+    after(lambda: page.keyboard.press('n'))
+    after(lambda: page.keyboard.press('b'))
+    after(lambda: page.get_by_label('pixels').select_option('sample'))
+    after(lambda: page.get_by_label('pixels').select_option('mean'))
+    after(lambda: view.press('temperatures'))
+    assert tiles.count() == 5 * 9
+    view.shot('temperatures')
+    after(lambda: view.press('BatchNorm'))
+    view.shot('batchnorm')
+    after(lambda: view.press('samples'))
+    after(lambda: view.press('per scale'))
+    after(lambda: view.slide(page.locator('.nvae-board .noUi-handle').nth(1), 'ArrowLeft'))
+    view.shot('per-scale')
+    saved = like(view.save(home / 'pictures', 'sample-seed0*.png'))
+    assert saved.recipes[0].temperature == (.75, .7) and saved.images.shape == (9, 3, 32, 32)
+    assert not view.ours()
+
+
+def test_models(board, home, project):
+    "Another model without starting anew; a file that isn't there, and what is no model"
+    view = board('sample')
+    page, menu, path = view.page, view.page.get_by_label('model'), view.page.get_by_placeholder('or the path')
+    view.after(CAPTION, lambda: menu.select_option('small'))
+    page.wait_for_selector('text=small: 16×16, RGB, 2 + 2 groups in 2 scales, on CPU')
+    view.after(CAPTION, lambda: view.press('⟳'))
+    def asked_for(file): path.fill(str(file)); path.press('Enter')
+    asked_for('nowhere.model')
+    assert 'there is no file nowhere.model' in view.error()
+    view.shot('error')
+    (broken := project / 'broken.model').write_bytes(b'not a model')
+    asked_for(broken)
+    page.wait_for_selector('.nvae-error:has-text("broken.model")')
+    view.after(CAPTION, lambda: menu.select_option('demo'))
+    assert page.locator('.nvae-error').count() == 0
+    assert not view.ours()
