@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-browser check docs docs-serve test-site lab bench readme clean
+.PHONY: help quickstart test test-browser check docs docs-serve test-site lab bench bench-boards readme clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,13 @@ bench: $(READY) ## measure speed and memory on this machine, for nbs/31_benchmar
 	@rm -f nbs/.measuring.jsonl
 	@for name in $(MEASURED); do $(BIN)/nvae bench --config $$name --seconds 6 --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
 	@mv nbs/.measuring.jsonl nbs/benchmarks.jsonl
+	@$(MAKE) --no-print-directory bench-boards
+
+MEASURED_BOARDS := quickstart big_logistic_mixture20latentnoflows
+bench-boards: $(READY) ## measure how fast the boards answer, in the kernel and in Debian's chromium, for the same notebook
+	@rm -f nbs/.measuring.jsonl
+	@for name in $(MEASURED_BOARDS); do $(BIN)/nvae bench --widgets --config $$name --seconds 10 --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
+	@mv nbs/.measuring.jsonl nbs/widgets.jsonl
 
 docs: check ## the site from the notebooks, into _site/; a dead link, a figure without words or a stale picture is an error
 	@$(BIN)/python docs/pictures.py
