@@ -131,12 +131,13 @@ def write_page(names:list, # of runs, in order
 
 def as_html(notebook:Path, title:str)->Path:
     "An executed notebook as a page of its own, without code, and without the cells that tell of the notebook"
+    import nbformat
     from nbconvert import HTMLExporter
     from traitlets.config import Config
     urls = {t: '' for t in HTMLExporter().trait_names() if t.endswith('_url')} | dict(widget_renderer_url='data:,')
     about = dict(TagRemovePreprocessor=dict(enabled=True, remove_cell_tags=['about', 'parameters', 'injected-parameters']))
     exporter = HTMLExporter(config=Config(about), exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True, embed_images=True, **urls)
-    body, _ = exporter.from_filename(str(notebook), resources=dict(metadata=dict(name=title)))
+    body, _ = exporter.from_notebook_node(nbformat.read(notebook, 4), resources=dict(metadata=dict(name=title)))
     page = notebook.with_suffix('.html')
     page.write_text(body, encoding='utf-8')
     return page

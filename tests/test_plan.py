@@ -21,7 +21,7 @@ NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(m
 SIZE = {**MODEL, 'channels': 4}
 DATA = dict(n_train=16, n_test=8)
 SHORT = {**TRAIN, 'epochs': 2, 'ema_decay': 0}
-LONG = {**SHORT, 'epochs': 100, 'eval_every': 50}
+LONG = {**SHORT, 'epochs': 60, 'eval_every': 30, 'checkpoint_every': 10}
 NAMES = [f'{config}-seed{seed}' for config in ('short', 'long') for seed in range(3)]
 
 
@@ -56,12 +56,13 @@ def wait_for(condition, process, seconds=400):
 def kernels(): return [psutil.Process(who['pid']) for name in NAMES if (who := holder(run(name))) and psutil.pid_exists(who.get('pid', -1))]
 
 
-def under_way(): return [name for name in NAMES[3:] if read_status(run(name)).get('state') == 'training' and 3 < read_status(run(name))['step'] < 120]
+def under_way(): return [name for name in NAMES[3:] if read_status(run(name)).get('state') == 'training' and 3 < read_status(run(name))['step'] < 70]
 
 
 def models(): return {name: run(name).model.stat().st_mtime_ns for name in NAMES if read_status(run(name)).get('state') == 'done'}
 
 
+@pytest.mark.timeout(1500)
 def test_six_runs_to_their_page(place, nvae):
     "Two configurations, three seeds, two at a time: a worker is killed, Ctrl-C stops the rest, and the same command finishes; what is done is left alone"
     command = ('schedule', plan(place, seeds=[0, 1, 2], sample=dict(n=4, iterations=1), runs=[dict(config='short.yaml'), dict(config='long.yaml')]), '--slots', 2)
@@ -87,7 +88,7 @@ def test_six_runs_to_their_page(place, nvae):
     assert process.returncode == 0 and '6 of 6 runs done' in out and 'Traceback' not in out + err, (out, err)
     assert list(models()) == NAMES and done.items() <= models().items()
     for name in NAMES:
-        assert [r['step'] for r in read_metrics(run(name).metrics) if r['kind'] == 'test'] == ([0, 2, 4] if 'short' in name else [0, 100, 200])
+        assert [r['step'] for r in read_metrics(run(name).metrics) if r['kind'] == 'test'] == ([0, 2, 4] if 'short' in name else [0, 60, 120])
         assert list(run(name).images.glob('samples-t0.7-n4-*.png'))
     check_page()
 
