@@ -128,7 +128,7 @@ def train_headless(name:str,        # a configuration's name, or the path of a Y
                    data=None,       # a folder of images or a data set's name, in place of the configured one
                    fresh=False,     # begin anew; an older run of this name is kept as NAME.1
                    runs='runs',     # folder of all runs
-                  processes=1,     # on this machine
+                   processes=1,      # on this machine
                   )->int:           # exit code
     "Train in a notebook of its own, or go on with it; raises `BadInput` before anything is started, where that can be known"
     cfg = configured(name, overrides, data)

@@ -174,7 +174,7 @@ def model_for_use(state:TrainState)->NVAE:
     update_bn((x.to(state.device) for x in batches), state.ema.module)
     return state.ema.module
 
-# %% ../nbs/12_state.ipynb #12-state-memory
+# %% ../nbs/12_state.ipynb #12-state-021
 def keep_memory():
     """Let this process keep the memory that it frees, instead of giving it back and having every page of it zeroed anew, which takes time at every training step on a CPU.
     Only the GNU C library has this setting (`mallopt`); elsewhere nothing happens."""
@@ -183,7 +183,7 @@ def keep_memory():
 
 MALLOC = {-4: 0, -1: 2**31 - 1, -2: 2**26, -8: 1}  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD, M_ARENA_MAX: see mallopt(3)
 
-# %% ../nbs/12_state.ipynb #12-state-021
+# %% ../nbs/12_state.ipynb #12-state-023
 def new_state(cfg:Config, run:RunDir,
               loaders=None, # batches, as `dataloaders` makes them; made from the configuration if not given
              )->TrainState:
@@ -206,7 +206,7 @@ def optimizer_settings(cfg:TrainConfig)->dict:
     "Adamax's, from the configuration"
     return dict(lr=cfg.lr, betas=tuple(cfg.betas), eps=cfg.adamax_eps, weight_decay=cfg.weight_decay)
 
-# %% ../nbs/12_state.ipynb #12-state-024
+# %% ../nbs/12_state.ipynb #12-state-026
 def contents(state:TrainState)->dict: # tensors and plain values
     "All that `restore` needs"
     cfg, p, scaler = state.cfg, state.progress, state.accelerator.scaler
@@ -227,7 +227,7 @@ def is_finite(state:TrainState)->bool:
     moments = [t for s in state.optimizer.state.values() for t in s.values() if isinstance(t, torch.Tensor)]
     return all_finite([*state.objective.state_dict().values(), *moments, *(state.ema.state_dict().values() if state.ema else [])])
 
-# %% ../nbs/12_state.ipynb #12-state-025
+# %% ../nbs/12_state.ipynb #12-state-027
 def restore(state:TrainState,
             c:dict,  # what `contents` gave
            ):
