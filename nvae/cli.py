@@ -11,6 +11,7 @@ __all__ = ['app', 'File', 'Temperature', 'Iterations', 'Count', 'Seed', 'Out', '
 
 # %% ../nbs/19_cli.ipynb #19-cli-004
 import json
+import os
 import re
 import shlex
 import sys
@@ -82,8 +83,13 @@ def _run(args):
     try:
         with command.make_context('nvae', args) as context: return command.invoke(context) or 0
     except typer.Exit as done: return done.exit_code
+    finally: sys.stdout.flush()
 
 def _say(line): print('nvae:', ' '.join(str(line).split()), file=sys.stderr)
+
+def _hang_up():
+    "Whoever read the output has gone (`| head`): write no more"
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 def main(args:list[str]|None=None, # what stands after `nvae`; the process's own arguments if not given
         )->int:                    # exit code
@@ -92,6 +98,7 @@ def main(args:list[str]|None=None, # what stands after `nvae`; the process's own
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: _say(message)
         try: return _run([a for a in args if a != '--debug'])
+        except BrokenPipeError: return _hang_up() or 141
         except KeyboardInterrupt: line, code = 'interrupted', 130
         except Exception as error:
             line, code = _failure(error)

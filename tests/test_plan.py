@@ -154,3 +154,10 @@ def test_on_a_cluster_that_is_there(place):
         assert [p.poll() for p in mine] == [None, None]
     finally:
         for p in reversed(mine): p.terminate(); p.wait(60)
+
+
+def test_runs_into_a_pipe_that_is_closed(place):
+    "`nvae runs | head` says nothing of it"
+    run('a').path.mkdir(parents=True); write_status(run('a'), state='done', epoch=1, epochs=1)
+    process = start('runs'); process.stdout.close()
+    assert process.wait(60) == 141 and process.stderr.read() == ''
