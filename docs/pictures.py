@@ -69,7 +69,7 @@ def code_of(path): return '\n'.join(cell.source for cell in nbformat.read(path, 
 
 def of_board(stem, root=ROOT):
     "What a board's screenshot depends on: its notebook's code, and the modules of the boards"
-    modules = sorted(path for pattern in ('*board.py', 'studio.py', 'widgets.py') for path in (root / 'nvae').glob(pattern))
+    modules = sorted(path for pattern in ('*board.py', 'hierarchy.py', 'sources.py', 'steps.py', 'studio.py', 'widgets.py') for path in (root / 'nvae').glob(pattern))
     return digest(code_of(root / f'nbs/{stem}.ipynb'), *(path.read_bytes() for path in modules))
 
 
@@ -120,7 +120,7 @@ def enlarged(image):
 
 def photograph(root=ROOT):
     "Let the browser tests take the boards' pictures"
-    subprocess.run([sys.executable, '-m', 'pytest', 'tests/browser/test_pictures.py'], cwd=root, check=True)
+    subprocess.run([sys.executable, '-m', 'pytest', 'tests/browser/pictures.py'], cwd=root, check=True)
 
 
 def keep_shot(name, root=ROOT):

@@ -71,9 +71,10 @@ def end_sessions(server):
 
 @pytest.fixture
 def app(project, tmp_path, chromium):
-    "app(board, theme) opens a board's notebook through Voila"
+    "app(board) opens a board's notebook through Voila, some boards in the one theme and some in the other"
     opened = []
-    def start(name, theme='light', **parameters):
+    def start(name, **parameters):
+        theme = 'dark' if name in ('cherry', 'interpolate') else 'light'
         notebook = with_parameters(name, tmp_path, **{**dict(FILE='demo', ITERATIONS=2, RUNS=str(project / 'runs')), **parameters})
         opened.append(Server('voila', notebook, more=[f'--theme={theme}'], OMP_NUM_THREADS='1'))
         opened.append(chromium.new_context(viewport=SIZE))

@@ -8,7 +8,7 @@ from nvae.recipe import like
 CAPTION = 'sample images'
 
 
-def test_sample(board, home, project):
+def test_sample(board, home):
     view = board('sample')
     page, tiles = view.page, view.tiles(CAPTION)
     def after(act): view.after(CAPTION, act)
@@ -48,9 +48,9 @@ def test_sample(board, home, project):
     assert not view.ours()
 
 
-def test_models(board, home, project):
+def test_models(lab, home, project):
     "Another model without starting anew; a file that isn't there, and what is no model"
-    view = board('sample')
+    view = lab('sample')
     page, menu, path = view.page, view.page.get_by_label('model'), view.page.get_by_placeholder('or the path')
     view.after(CAPTION, lambda: menu.select_option('small'))
     page.wait_for_selector('text=small: 16×16, RGB, 2 + 2 groups in 2 scales, on CPU')

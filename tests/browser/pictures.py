@@ -1,4 +1,4 @@
-"Pictures of the boards in both themes, which docs/pictures.py keeps for the book; and the applications in the dark one"
+"Pictures of the boards in both themes, for the book: docs/pictures.py asks for them"
 from pathlib import Path
 
 import pytest
@@ -43,10 +43,3 @@ def test_picture(lab, home, name):
         wear(view.page, theme)
         board.screenshot(path=PICTURES / f'{name}-{theme}.png')
     assert board.bounding_box()['height'] > 200 and not view.ours()
-
-
-@pytest.mark.parametrize('name', BOARDS)
-def test_dark_application(app, home, name):
-    view = app(name, 'dark')
-    view.shot('opened')
-    assert view.page.locator('.nvae-tile').count() and not view.ours()
