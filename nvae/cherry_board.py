@@ -37,7 +37,7 @@ class CherryBoard(Board):
     def buttons(self):
         return row(self.back_button, button('Next ▸', 'the next batch (0 or →)', self.next), button('Undo', 'take the last change back (u)', lambda: self.attempt(self.undo)),
                    button('Clear', 'empty the tray', lambda: self.attempt(self.clear)), button('Save', 'the tray as a PNG, the recipes as JSON (s)', lambda: self.attempt(self.save)),
-                   button('Check', 'draw all picks again and compare them, bit for bit', self.check))
+                   button('Check', 'draw all picks again and compare them, bit for bit', lambda: self.attempt(self.check)))
 
     def view(self):
         batch = super().view()
@@ -116,7 +116,8 @@ class CherryBoard(Board):
         return path
 
     def check(self):
-        "Draw all picks again and say whether every pixel is the same"
+        "Draw all picks again and say whether every pixel is the same; raises `BadInput` while the tray is empty"
+        if not self.picks.now(): raise BadInput('nothing is picked yet')
         self.note.say('drawing the picks again', 'busy')
         def again(stale):
             try: self.note.say(f'{len(recreate(self.picks.now(), self.studio))} picks made again, bit for bit')
