@@ -144,13 +144,16 @@ def test_stopping_a_run_that_nobody_attends_to(tmp_path):
 
 
 def test_on_a_cluster_that_is_there(place):
-    "A scheduler and a worker as a person starts them; they are still there afterwards"
+    "A scheduler and a worker as a person starts them; they are still there afterwards. A run that can't be trained is reported, once, and the others are"
     dask = lambda *args: subprocess.Popen([sys.executable, '-m', 'dask', *args, '--host', '127.0.0.1', '--scheduler-file', 'cluster.json'], stderr=subprocess.DEVNULL)
     mine = [dask('scheduler', '--port', '0', '--dashboard-address', '127.0.0.1:0'), dask('worker', '--nthreads', '1', '--name', 'far', '--preload', 'nvae.slots')]
     try:
-        process = start('schedule', plan(place, runs=[dict(config='short.yaml')]), '--cluster', wait_for(lambda: 'cluster.json' if os.path.exists('cluster.json') else None, mine[0]))
+        cluster = wait_for(lambda: 'cluster.json' if os.path.exists('cluster.json') else None, mine[0])
+        wrong = dict(config='short.yaml', name='wrong', overrides=dict(tracker='nosuch'))
+        process = start('schedule', plan(place, runs=[wrong, dict(config='short.yaml')]), '--cluster', cluster)
         out, err = process.communicate(timeout=300)
-        assert process.returncode == 0 and '1 of 1 run done' in out and 'short  starting  far' in out and 'Traceback' not in out + err, (out, err)
+        assert process.returncode == 1 and '1 of 2 runs done' in out and 'short  starting  far' in out and 'Traceback' not in out + err, (out, err)
+        assert out.count('wrong  starting') == 1 and "wrong: failed: train.tracker: there is no tracker 'nosuch'" in out
         assert [p.poll() for p in mine] == [None, None]
     finally:
         for p in reversed(mine): p.terminate(); p.wait(60)
