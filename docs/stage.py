@@ -109,9 +109,9 @@ class Stager:
 
 
 def with_board(cells, markdown):
-    "A board's picture stands where JupyterLab would show the board: below the last code cell"
-    last = max((i for i, cell in enumerate(cells) if cell.cell_type == 'code'), default=-1) + 1
-    return cells[:last] + [nbformat.v4.new_markdown_cell(markdown)] * bool(markdown) + cells[last:]
+    "A board's picture stands where JupyterLab would show the board: below the code cell that ends with its name"
+    below = next((i for i, cell in enumerate(cells, 1) if cell.cell_type == 'code' and cell.source.splitlines()[-1:] == ['board']), len(cells))
+    return cells[:below] + [nbformat.v4.new_markdown_cell(markdown)] * bool(markdown) + cells[below:]
 
 
 def contents(pages):
