@@ -69,7 +69,8 @@ def test_cherry_opens_its_notebook_with_the_model_loaded(model_file, tmp_path):
     with running('cherry', model_file, '0.7,0.9', '1', cwd=tmp_path) as (process, address):
         assert address.startswith('http://127.0.0.1:') and '?token=' in address
         assert refused(address.split('?')[0])
-        page = fetched(address)
+        with urllib.request.urlopen(address, timeout=120) as reply: page, allowed = reply.read().decode(), reply.headers['Content-Security-Policy']
+        assert "default-src 'self'" in allowed and 'http' not in allowed
         assert '<h1 id="Cherry-pick">' in page and 'CherryBoard(' in page and 'from nvae' not in page
         assert stopped(process, signal.SIGINT) == (0, '')
     assert not list(tmp_path.glob('nvae-*'))
