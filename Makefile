@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-browser check docs docs-serve test-site lab bench bench-boards readme clean
+.PHONY: help quickstart test test-browser check docs docs-serve test-site lab bench bench-boards results readme clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ bench-boards: $(READY) ## measure how fast the boards answer, in the kernel and 
 	@rm -f nbs/.measuring.jsonl
 	@for name in $(MEASURED_BOARDS); do $(BIN)/nvae bench --widgets --config $$name --seconds 10 --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
 	@mv nbs/.measuring.jsonl nbs/widgets.jsonl
+
+results: $(READY) ## train and evaluate what nbs/30_results quotes and nbs/results.jsonl lacks: an hour on two cores, with MNIST in dataset/mnist
+	@$(BIN)/python docs/results.py
 
 docs: check ## the site from the notebooks, into _site/; a dead link, a figure without words or a stale picture is an error
 	@$(BIN)/python docs/pictures.py
