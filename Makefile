@@ -24,8 +24,8 @@ check: $(READY) ## README fresh, modules as their notebooks export them, noteboo
 	@$(BIN)/python tests/check.py
 
 test: check ## check, every notebook, then tests/
-	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/site
+	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 3
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 3 --dist loadfile --ignore=tests/browser --ignore=tests/site
 
 test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila: minutes
 	@$(BIN)/python -m pytest tests/browser

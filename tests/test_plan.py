@@ -78,7 +78,7 @@ def test_six_runs_to_their_page(place, nvae):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130 and 'the same command goes on' in out and 'Traceback' not in out + err, (out, err)
-    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family) and not kernels()
+    assert not psutil.wait_procs(family, timeout=30)[1] and not kernels()
     for name in stopped: assert read_status(run(name))['state'] == 'interrupted' and run(name).checkpoint.exists()
     done = models()
     assert done and not set(done) & set(stopped)
