@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-plans test-browser check docs docs-serve test-site lab bench bench-boards results readme clean
+.PHONY: help quickstart test test-long test-browser check docs docs-serve test-site lab bench bench-boards results readme clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -24,11 +24,11 @@ check: $(READY) ## README fresh, modules as their notebooks export them, noteboo
 	@$(BIN)/python tests/check.py
 
 test: check ## check, every notebook, then tests/
-	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 3
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 3 --dist loadfile --ignore=tests/plans --ignore=tests/browser --ignore=tests/site
+	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --ignore=tests/long --ignore=tests/browser --ignore=tests/site
 
-test-plans: $(READY) ## runs under papermill and plans of several, killed, stopped and finished: minutes
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/plans -n 2 --dist loadfile
+test-long: $(READY) ## runs under papermill, several processes, plans of several runs: killed, stopped and finished; minutes
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/long -n 2 --dist loadfile
 
 test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila: minutes
 	@$(BIN)/python -m pytest tests/browser
