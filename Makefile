@@ -23,7 +23,7 @@ quickstart: $(READY) ## train a small NVAE on drawn faces and leave samples: min
 check: $(READY) ## README fresh, modules as their notebooks export them, notebooks clean, lint
 	@$(BIN)/python tests/check.py
 
-test: check ## check, every notebook, then tests/
+test: check ## check, every notebook, then tests/ without its folders of long ones
 	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --ignore=tests/long --ignore=tests/browser --ignore=tests/site
 

@@ -1,7 +1,5 @@
 "Sampling, used as a person would"
-
 from hands import comes_out_again
-
 
 from nvae.recipe import like
 
