@@ -3,7 +3,6 @@
 python docs/results.py [NAME...]    in a folder where dataset/mnist holds MNIST; runs/ is made in it"""
 import json
 import os
-import platform
 import shlex
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 
 from nvae import cli
+from nvae.bench import processor
 from nvae.checkpoint import load_model
 from nvae.config import load_config
 from nvae.evaluate import evaluate, images_of
@@ -33,19 +33,17 @@ TRIALS = {'as it is': '', 'another seed': 'seed=1', 'learning rate 0.003': 'lr=0
           'no spectral regularisation': 'spectral_lambda=0', 'bfloat16': 'precision=bfloat16'}
 
 
-def called(name): return f'name={name.replace(" ", "-").replace(",", "").lower()}'
+def called(name): return f'name={name.replace(" ", "-").replace(",", "")}'
 
 
 # name: (configuration, settings, [(importance samples, images; None: all), ...])
 RUNS = ({f'trial: {k}': ('mnist_1gpu', f'{called(k)} {SHORT} {v}', []) for k, v in TRIALS.items()}
-        | {'MNIST': ('mnist_1gpu', f'{called("MNIST")} {LONGER}', [(10, None), (100, 500)]), 'quickstart': ('quickstart', '', [(10, 1000)])})
+        | {'MNIST': ('mnist_1gpu', f'name=mnist {LONGER}', [(10, None), (100, 500)]), 'quickstart': ('quickstart', '', [(10, 1000)])})
 
 
 def hardware():
     "The processor, or the accelerator, that did it"
-    if torch.cuda.is_available(): return torch.cuda.get_device_name()
-    lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines() if Path('/proc/cpuinfo').exists() else []
-    return f'{next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())}, {torch.get_num_threads()} of {os.cpu_count()} cores'
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f'{processor()}, {torch.get_num_threads()} of {os.cpu_count()} cores'
 
 
 def evaluation(cfg, run, k, n):

@@ -1,8 +1,6 @@
 "The built site in Chromium, from its folder and from a server, asking nobody else for anything"
 import functools
 import http.server
-import os
-import shutil
 import sys
 import threading
 from urllib.parse import urlsplit
@@ -11,7 +9,7 @@ import pytest
 from built import PAGES, ROOT, SITE
 from playwright.sync_api import sync_playwright
 
-CHROMIUM = os.environ.get('CHROMIUM') or shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+from nvae.board_bench import chromium as find_chromium
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -28,9 +26,9 @@ def settings():
 
 @pytest.fixture(scope='session')
 def chromium():
-    if not CHROMIUM: pytest.fail('the tests of the site need Chromium: apt install chromium, or name one in $CHROMIUM')
+    if not (path := find_chromium()): pytest.fail('the tests of the site need Chromium: apt install chromium, or name one in $CHROMIUM')
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox', '--disable-gpu'])
+        browser = playwright.chromium.launch(executable_path=path, args=['--no-sandbox', '--disable-gpu'])
         yield browser
         browser.close()
 
