@@ -15,14 +15,14 @@ from torch import nn
 from .config import BadInput
 from .model import NVAE, draw_noise, group_temperatures
 
-# %% ../nbs/13_sampling.ipynb #13-sampling-006
+# %% ../nbs/13_sampling.ipynb #13-sampling-007
 PASS = 32  # images per re-estimation pass
 
 def generation_norms(model:NVAE)->dict: # name → BatchNorm layer
     "The BatchNorm layers that generation runs"
     return {n: m for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and n.startswith(('top_down', 'post_process'))}
 
-# %% ../nbs/13_sampling.ipynb #13-sampling-009
+# %% ../nbs/13_sampling.ipynb #13-sampling-010
 def current_statistics(model:NVAE)->dict: # 'layer.buffer' → copy
     "The statistics that generation uses at present"
     return {f'{n}.{b}': v.clone() for n, m in generation_norms(model).items() for b, v in m.named_buffers()}
@@ -35,14 +35,16 @@ def put_statistics(model:NVAE, statistics:dict):
 @contextlib.contextmanager
 def using_statistics(model:NVAE, statistics:dict|None): # None: those it has
     "The model generates with these statistics inside the block, in eval mode; afterwards it is as before"
-    before, training = current_statistics(model), model.training
-    model.eval()
+    before, training = current_statistics(model) if statistics else {}, model.training
+    if training: model.eval()
     try:
         if statistics: put_statistics(model, statistics)
         yield model
-    finally: put_statistics(model, before); model.train(training)
+    finally:
+        if statistics: put_statistics(model, before)
+        if training: model.train()
 
-# %% ../nbs/13_sampling.ipynb #13-sampling-012
+# %% ../nbs/13_sampling.ipynb #13-sampling-013
 @contextlib.contextmanager
 def averaging(model:NVAE):
     "Inside, generation's BatchNorm layers start from nothing and average the passes they see; the rest of the model is untouched"
@@ -77,7 +79,7 @@ def estimate_statistics(model:NVAE, temperature=1.0, # one number in 0–2, or o
         return current_statistics(model)
     finally: put_statistics(model, before)
 
-# %% ../nbs/13_sampling.ipynb #13-sampling-020
+# %% ../nbs/13_sampling.ipynb #13-sampling-021
 PIXELS = ('mean', 'sample')
 
 def picture(px,                # likelihood of n images
@@ -115,7 +117,7 @@ def sample_images(model:NVAE, n:int=9, temperature=1.0, # one number in 0–2, o
     with using_statistics(model, statistics):
         return only_finite(draw_images(model, draw_noise(model.cfg, n, seed), temperature, pixels, seed))
 
-# %% ../nbs/13_sampling.ipynb #13-sampling-025
+# %% ../nbs/13_sampling.ipynb #13-sampling-031
 def temperature_sweep(model:NVAE, n:int=8, temperatures=(0.3, 0.5, 0.7, 0.85, 1.0), iterations:int=20, seed:int=0, pixels:str='mean')->torch.Tensor: # (T, n, C, H, W)
     "The same noise at each temperature, one row per temperature"
     noise = draw_noise(model.cfg, n, seed)

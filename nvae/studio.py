@@ -17,6 +17,7 @@ from .checkpoint import demo_file, load_model, model_file
 from .config import BadInput
 from .recipe import Recipe, drawn, model_hash, provenance
 from .sampling import estimate_statistics, using_statistics
+from .state import keep_memory
 
 # %% ../nbs/17a_studio.ipynb #17a-studio-006
 def find_runs(start=None # a folder; none: where we are
@@ -98,6 +99,7 @@ class Studio:
         "Put another model in the place of the present one; raises `BadInput` and keeps the present one where that fails"
         path = find_model(file, self.runs)
         model = load_model(path)
+        if model.start.device.type == 'cpu': keep_memory()
         self.model, self.file, self.sha256, self.kept, self.begun = model, path, model_hash(model), {}, {}
         return self
 
