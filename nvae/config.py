@@ -209,7 +209,7 @@ class Config(Frozen):
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=120)
 
     @classmethod
-    def from_dict(cls, d:dict,            # nested plain values, in our keys or in those of SECTION_ALIASES
+    def from_dict(cls, d:dict,            # nested plain values, in our keys or in an earlier system's
                   where:str='the configuration', # named in error messages
                  )->'Config':
         "Validated configuration; raises `BadInput` naming the key, the nearest right one and the range"
