@@ -201,19 +201,23 @@ class Towers:
     def alpha(self, tags):
         return .95 if not self.lit or self.lit & set(tags) else .16
 
+    def ink(self, tags, colour=GREY):
+        "Lettering; faded it is grey and can still be read"
+        return dict(color=colour, alpha=.95) if self.alpha(tags) > .5 else dict(color=GREY, alpha=.6)
+
     def half_width(self, level):
         return max(.6, 1.5 - .2 * level)
 
     def box(self, x, y, level, text, colour, tags):
         w = self.half_width(level)
         self.ax.add_patch(FancyBboxPatch((x - w, y - .34), 2 * w, .68, boxstyle='round,pad=0,rounding_size=.14', fc=colour, ec='none', alpha=self.alpha(tags)))
-        self.ax.text(x, y - .03, text, ha='center', va='center', fontsize=7, color='black', alpha=self.alpha(tags))
+        self.ax.text(x, y - .03, text, ha='center', va='center', fontsize=7, **self.ink(tags, 'black'))
 
     def arrow(self, start, end, colour, tags, style='-'):
         self.ax.annotate('', end, start, arrowprops=dict(arrowstyle='-|>', color=colour, lw=1, ls=style, alpha=self.alpha(tags), shrinkA=0, shrinkB=0, mutation_scale=6))
 
     def latent(self, y, group, tags):
-        self.ax.text(self.middle, y - .03, f'{group}', ha='center', va='center', fontsize=7, color='black', alpha=self.alpha(tags),
+        self.ax.text(self.middle, y - .03, f'{group}', ha='center', va='center', fontsize=7, **self.ink(tags, 'black'),
                      bbox=dict(boxstyle='circle,pad=.22', fc=PALETTE[6], ec='none', alpha=self.alpha(tags)))
 
 # %% ../nbs/01_viz.ipynb #01-viz-045
@@ -252,7 +256,7 @@ def draw_hierarchy(m:ModelConfig, # whose towers to draw
     for x, y0, y1, text, side in ((-1.7, 0, top, 'bottom-up', -.12), (12.1, top, 0, 'top-down', .42)):
         tag = {text.replace('-', '_')}
         towers.arrow((x, y0), (x, y1), GREY, tag)
-        towers.ax.text(x + side, top / 2, text, rotation=90, ha='right', va='center', fontsize=8, alpha=towers.alpha(tag))
+        towers.ax.text(x + side, top / 2, text, rotation=90, ha='right', va='center', fontsize=8, **towers.ink(tag))
     return towers.fig
 
 # %% ../nbs/01_viz.ipynb #01-viz-052
