@@ -114,7 +114,7 @@ def lr_at(step:int,            # optimiser steps so far
 def penalty_weights(beta:float,      # weight of the KL in this step
                     cfg:TrainConfig,
                    )->tuple:         # (spectral, BatchNorm)
-    "λ of the two penalties: constant, or annealed geometrically with β (NVAE, section 3.2)"
+    "λ of the two penalties: constant, or annealed geometrically with β (NVAE, appendix A)"
     end, start = cfg.spectral_lambda, cfg.spectral_lambda_start
     spectral = end if start is None or beta >= 1 else start ** (1 - beta) * end ** beta
     return spectral, spectral if cfg.bn_lambda is None else cfg.bn_lambda
