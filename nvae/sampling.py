@@ -62,7 +62,7 @@ def estimate_statistics(model:NVAE, temperature=1.0, # one number in 0–2, or o
                         iterations:int=20,           # passes of 32 images
                         seed:int=0,                  # of their noise
                        )->dict|None:                 # for `using_statistics`; None when iterations is 0
-    "BatchNorm statistics of what the model generates at a temperature (NVAE, appendix), reset and then averaged exactly"
+    "BatchNorm statistics of what the model generates at a temperature (NVAE, section 4), reset and then averaged exactly"
     group_temperatures(model.cfg, temperature)
     if iterations < 0: raise BadInput(f"iterations: {iterations} passes can't be made; 0 keeps the stored statistics, 20 is usual")
     if iterations == 0: return None
