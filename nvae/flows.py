@@ -16,9 +16,9 @@ from .layers import initial_log_norm, normalised
 def channel_mask(c_out:int, c_in:int, strict:bool)->torch.Tensor: # (c_out, c_in) of 0 and 1
     "Which input channels an output channel sees at its own pixel; one of the numbers must divide the other"
     if max(c_out, c_in) % min(c_out, c_in): raise ValueError(f"{c_out} output and {c_in} input channels: one must divide the other")
-    last = (torch.arange(c_out) * c_in) // c_out if c_out >= c_in else (torch.arange(c_out) + 1) * (c_in // c_out) - 1
-    if strict: last = last - max(c_in // c_out, 1)
-    return (torch.arange(c_in)[None] <= last[:, None]).float()
+    last = [o * c_in // c_out if c_out >= c_in else (o + 1) * (c_in // c_out) - 1 for o in range(c_out)]
+    before = max(c_in // c_out, 1) if strict else 0
+    return torch.tensor([[float(i + before <= end) for i in range(c_in)] for end in last])
 
 def mask(c_out:int, c_in:int, size:int,
          strict:bool,          # the centre excludes a variable itself

@@ -38,6 +38,7 @@ class Normalised(torch.autograd.Function):
 
 def initial_log_norm(weight:torch.Tensor)->torch.Tensor: # (O, 1, 1, 1)
     "The length at which `normalised` leaves fresh filters nearly as they are"
+    if weight.is_meta: return weight.new_empty(len(weight), 1, 1, 1) # no numbers to measure; PyTorch would take milliseconds to find that out
     return torch.log(torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True) + 1e-2)
 
 # %% ../nbs/04_layers.ipynb #04-layers-011
