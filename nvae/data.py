@@ -261,7 +261,7 @@ def cifar10(cfg:Config)->tuple[Pixels, Pixels, dict]:
 CELEBA_BOX = (15, 40, 163, 188)
 
 def celeba(cfg:Config, progress:bool=True)->tuple[Pixels, Pixels, dict]:
-    "CelebA, the central 148×148 resized to the model's size"
+    "CelebA, the square of `CELEBA_BOX` resized to the model's size"
     d, base = cfg.data, set_root(cfg) / 'celeba'
     folder, table = base / 'img_align_celeba', base / 'list_eval_partition.txt'
     if not (folder.is_dir() and table.is_file()): fetch(cfg, 'CelebA', f'{folder.relative_to(base.parent)}/ with {table.name} beside it')
