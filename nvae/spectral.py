@@ -106,6 +106,6 @@ class SpectralPenalty(nn.Module):
 
 # %% ../nbs/10_spectral.ipynb #10-spectral-028
 def bn_penalty(model:nn.Module)->torch.Tensor: # ()
-    "Sum over the BatchNorm layers of their largest |scale| (NVAE, section 3.2)"
+    "Sum over the BatchNorm layers of their largest |scale| (NVAE, section 3.1.1)"
     scales = [precise(m.weight) for m in model.modules() if isinstance(m, _BatchNorm)]
     return pad_sequence(scales, batch_first=True).abs().amax(1).sum()
