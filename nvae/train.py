@@ -89,7 +89,7 @@ def find_trouble(state:TrainState, xs:list,
                  numbers:list, # of the step: means over the processes of what `forward_backward` returns
                 )->str|None:   # the same in all processes; None when only the float16 scaler is seeking its scale
     "The term of the loss and the place in the network where a number stopped being one"
-    names = [*NAMES[1:], *(f"kl of group {g}" for g in range(len(numbers) - len(NAMES)))]
+    names = [*NAMES[1:], *(f"KL of group {g}" for g in range(len(numbers) - len(NAMES)))]
     bad = [n for n, v in zip(names, numbers[1:]) if not math.isfinite(v)]
     if bad == ['grad_norm'] and is_seeking(state): return None
     term = next((n for n in reversed(bad) if n != 'grad_norm'), 'gradient' if bad else 'loss')
