@@ -185,7 +185,7 @@ def compose(bases:list, coefs:list)->torch.Tensor: # (â€¦, 1, H, W) per colour â
 
 # %% ../nbs/03_distributions.ipynb #03-distributions-045
 class LogisticMixture(Likelihood):
-    "Discretised logistics with one selector per pixel and autoregressive colours (NVAE, section 4.1; PixelCNN++)"
+    "Discretised logistics with one selector per pixel and autoregressive colours (NVAE, appendix A; PixelCNN++, section 2)"
     @staticmethod
     def n_params(channels, n_mix): return n_mix * (1 + 2 * channels + channels * (channels - 1) // 2)
 
