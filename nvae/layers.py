@@ -16,7 +16,7 @@ from torch.nn import functional as F
 def normalised(weight:torch.Tensor,     # (O, I, k, k) raw filters
                log_norm:torch.Tensor,   # (O, 1, 1, 1) log of the wanted length
               )->torch.Tensor:          # (O, I, k, k) filters of length exp(log_norm)
-    "Filters with their length replaced (NVAE, section 3.2)"
+    "Filters with their length replaced (NVAE, appendix A)"
     return Normalised.apply(weight, log_norm)
 
 class Normalised(torch.autograd.Function):
