@@ -13,10 +13,10 @@ HARMLESS = {'canonical', 'index', 'search', 'next', 'prev', 'author', 'copyright
 
 
 class Page(HTMLParser):
-    "What a page says of itself: anchors, links, what it loads, pictures without alternative text"
+    "What a page says of itself: anchors, links, what it loads, pictures without alternative text, tables that weren't made"
     def __init__(self, text):
         super().__init__()
-        self.ids, self.links, self.loads, self.mute = set(), [], [], []
+        self.ids, self.links, self.loads, self.mute, self.bars = set(), [], [], [], bool(re.search(r'<p>\|[^<]*\|', text))
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -47,7 +47,8 @@ def dead(site, path, target, pages):
 def of_page(site, path, pages):
     "Problems of one page"
     page = pages[path]
-    return ([f'a picture without alt text: {source}' for source in page.mute] + [f'a request to another machine: {t}' for t in page.loads if is_external(t)]
+    return (['a table that stands there as text, with its bars'] * page.bars
+            + [f'a picture without alt text: {source}' for source in page.mute] + [f'a request to another machine: {t}' for t in page.loads if is_external(t)]
             + [why for t in page.links + page.loads if is_local(t) and (why := dead(site, path, t, pages))])
 
 

@@ -104,6 +104,14 @@ def test_sphinx_builds_it_and_prose_leads_to_the_reference(tmp_path):
     assert 'href="../api/things.html#nvae.things.twice"' in page and 'alt="A dot, at the front."' in page and 'https://' not in page.split('</head>')[0].replace('rel="canonical" href="https://', '')
 
 
+def test_a_table_that_a_cell_shows_is_a_table_on_the_page(tmp_path):
+    shown = new_output('display_data', {'text/markdown': '| call | $x$ |\n|---|---|\n| `twice` | 2 |', 'text/plain': '<Markdown>'})
+    done = build(tmp_path, make(tmp_path, **{'05_a': [prose('# A'), code('table()', outputs=[shown])]}))
+    page = (tmp_path / 'out/site/network/a.html').read_text(encoding='utf-8')
+    assert not done.returncode and check_site.check(tmp_path / 'out/site') == [], done.stderr
+    assert '<table' in page and 'href="../api/things.html#nvae.things.twice"' in page
+
+
 def test_a_name_that_is_not_there_stops_sphinx(tmp_path):
     done = build(tmp_path, make(tmp_path, **{'05_a': [prose('# A\n\nSee `nvae.things.thrice`.')]}))
     assert done.returncode and 'names nothing that is documented' in done.stderr
@@ -111,7 +119,7 @@ def test_a_name_that_is_not_there_stops_sphinx(tmp_path):
 
 @pytest.mark.parametrize('body, complaint', [
     ('<img src="a.png">', 'without alt text'), ('<a href="nowhere.html">x</a>', 'nowhere.html does not exist'), ('<a href="#b">x</a>', 'no such place'),
-    ('<script src="https://cdn.example/x.js"></script>', 'another machine'), ('<link rel="stylesheet" href="//fonts.example/f.css">', 'another machine')])
+    ('<p>| a | b |\n|---|---|</p>', 'stands there as text'), ('<script src="https://cdn.example/x.js"></script>', 'another machine'), ('<link rel="stylesheet" href="//fonts.example/f.css">', 'another machine')])
 def test_defects_of_a_site_are_named(tmp_path, body, complaint):
     (tmp_path / 'a.png').write_bytes(b'')
     (tmp_path / 'index.html').write_text(f'<p id="a">{body}<a href="#a">fine</a> <a href="https://example.org">elsewhere</a></p>')
