@@ -73,7 +73,7 @@ class Flow(nn.Module):
         return x
 
 class FlowPair(nn.Module):
-    "Two flows, the second scanning the map backwards (NVAE, section 4)"
+    "Two flows, the second scanning the map backwards (NVAE, section 3.2)"
     def __init__(self, z_channels:int):
         super().__init__()
         self.first, self.second = Flow(z_channels), Flow(z_channels, mirror=True)
