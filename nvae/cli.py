@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['app', 'File', 'Temperature', 'Iterations', 'Count', 'Seed', 'Out', 'Pixels', 'Overrides', 'Groups', 'Json', 'App',
-           'HEADER', 'Runs', 'Picture', 'temperatures', 'several', 'in_name', 'main', 'short', 'config_line', 'configs',
-           'train', 'schedule', 'runs', 'in_browser', 'sampled', 'sample', 'cherry', 'lab', 'about', 'info',
-           'command_line', 'loaded', 'interpolate', 'mix', 'reconstruct', 'explore', 'evaluate', 'written', 'export',
-           'bench']
+           'HEADER', 'Runs', 'Picture', 'Picture2', 'Commands', 'temperatures', 'several', 'in_name', 'main', 'short',
+           'config_line', 'configs', 'train', 'schedule', 'runs', 'in_browser', 'sampled', 'sample', 'cherry', 'lab',
+           'about', 'info', 'command_line', 'loaded', 'interpolate', 'mix', 'reconstruct', 'explore', 'evaluate',
+           'written', 'export', 'bench']
 
 # %% ../nbs/19_cli.ipynb #19-cli-004
 import json
@@ -17,14 +17,32 @@ import shlex
 import sys
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+import typer.core
 
 # %% ../nbs/19_cli.ipynb #19-cli-007
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 120},
-                  epilog='nvae COMMAND --help says more, with an example. --debug, anywhere, shows the traceback of an error.')
+class Commands(typer.core.TyperGroup):
+    "Commands whose help and usage name arguments as people do: FILE and --n N, where Typer adds the types of Python"
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        for p in (p for command in self.commands.values() for p in command.params):
+            if p.param_type_name == 'argument': p.display_type_rich, p.get_usage_pieces = _no_type, partial(_usage, p)
+            elif not p.is_flag and not p.metavar: p.metavar = 'N'
+
+def _no_type(ctx): return ''
+
+def _usage(argument, ctx)->list[str]: # FILE, [NAME...]
+    name = argument.metavar + ('...' if argument.nargs == -1 else '')
+    return [name if argument.required else f'[{name}]']
+
+app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False,
+                  context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 120},
+                  epilog='To begin: `nvae sample demo 0.7` draws from the model that comes with the kit, `nvae train quickstart` trains one in minutes. '
+                         '`nvae COMMAND --help` says more, with an example; --debug, anywhere, shows the traceback of an error.')
 
 # %% ../nbs/19_cli.ipynb #19-cli-008
 @app.callback()
@@ -55,7 +73,7 @@ Iterations = Annotated[int, typer.Argument(metavar='ITERATIONS', min=0, show_def
 Count = Annotated[int, typer.Option('--n', min=1, help='images')]
 Seed = Annotated[int, typer.Option('--seed', min=0, help='the same seed gives the same picture')]
 Out = Annotated[Path | None, typer.Option('--out', metavar='FILE.png', show_default=False, help='where the picture goes; a name is made up if not given')]
-Pixels = Annotated[Literal['mean', 'sample'], typer.Option('--pixels', help="the likelihood's mean, or pixels drawn from it at the same temperature")]
+Pixels = Annotated[Literal['mean', 'sample'], typer.Option('--pixels', metavar='mean|sample', help="the likelihood's mean, or pixels drawn from it at the same temperature")]
 Overrides = Annotated[list[str] | None, typer.Option('--set', metavar='key=value', show_default=False, help='change a key of the configuration; as often as needed')]
 Groups = Annotated[list[str] | None, typer.Option('--group', metavar='G', show_default=False,
                                                   help="only this group (0 is the coarsest) or 'scale S' (0 is the largest); as often as needed; all if not given")]
@@ -127,7 +145,7 @@ HEADER = '      image  groups  latent  params  memory'
 
 # %% ../nbs/19_cli.ipynb #19-cli-022
 @app.command()
-def configs(names: Annotated[list[str] | None, typer.Argument(metavar='NAME...', show_default=False, help='only these; all if not given')] = None, as_json: Json = False):
+def configs(names: Annotated[list[str] | None, typer.Argument(metavar='NAME', show_default=False, help='only these; all if not given')] = None, as_json: Json = False):
     """List the configurations and what they cost.
 
     Image size, latent groups, latents and parameters; memory is a rough need of one training step, in bytes, at the configured batch. Those in ./model_configs hide the kit's own of the same name.
@@ -174,7 +192,7 @@ def schedule(
     cluster: Annotated[str | None, typer.Option('--cluster', metavar='ADDRESS', show_default=False, help='a Dask scheduler, or its scheduler file; one is started on this machine if not given')] = None,
     dry_run: Annotated[bool, typer.Option('--dry-run', help='check everything, show the table of runs, start nothing')] = False,
     folder: Runs = Path('runs')):
-    """Train every run of a plan, or go on with it, and compare them. What is complete is skipped.
+    """Train all runs of a plan, or go on with it, and compare them. What is complete is skipped.
 
     Ctrl-C and SIGTERM stop after checkpoints. The comparison is left in runs/PLAN.plan/, as a notebook and a page.
 
@@ -205,7 +223,7 @@ def runs(
         for line in follow(find_run(tail, folder)): print(line, flush=True)
         return
     rows = [describe_run(run) for run in find_runs(folder)]
-    print(json.dumps(rows) if as_json else '\n'.join(columns([run_row(r) for r in rows])) or f'no runs in {shown(folder)}')
+    print(json.dumps(rows) if as_json else '\n'.join(columns([run_row(r) for r in rows])) or f'there are no runs in {shown(folder)}; `nvae train NAME` makes one')
 
 # %% ../nbs/19_cli.ipynb #19-cli-028
 def in_browser(board, out, file, **parameters): # of the board's notebook
@@ -263,7 +281,7 @@ def cherry(
 
 @app.command()
 def lab():
-    """Open the book in JupyterLab, on this machine only. From an installation the boards, copied to ./nbs.
+    """Open the book in JupyterLab, on this machine only. An installation without the book opens its boards, copied to ./nbs.
 
     \b
     Example:
@@ -286,7 +304,7 @@ def about(path)->dict: # plain values
 # %% ../nbs/19_cli.ipynb #19-cli-039
 @app.command()
 def info(file: File, as_json: Json = False):
-    """Tell what is in a model or checkpoint, and how far it was trained.
+    """Tell what a model's file holds, and how far it was trained.
 
     \b
     Example:
@@ -302,7 +320,7 @@ def command_line(verb, *arguments, **options): # options as they are typed, with
     typed = [f'--{k.replace("_", "-")}' + ('' if x is True else f'={x}') for k, v in options.items() for x in (v if isinstance(v, list) else [v]) if x not in (None, False)]
     return shlex.join(['nvae', verb, *map(str, arguments), *typed])
 
-Picture = Annotated[Path, typer.Argument(show_default=False, help='an image file')]
+Picture, Picture2 = (Annotated[Path, typer.Argument(metavar=name, show_default=False, help=text)] for name, text in (('IMAGE1', 'an image file'), ('IMAGE2', 'another')))
 
 def loaded(file, *paths):
     "A model, and images as its recipes hold them"
@@ -314,9 +332,9 @@ def loaded(file, *paths):
 
 @app.command()
 def interpolate(
-    file: File, image1: Picture, image2: Picture, n: Annotated[int, typer.Argument(metavar='N', min=2, help='steps between the two')] = 8,
-    space: Annotated[Literal['z', 'noise'], typer.Option('--space', help='mix the latents, or the noise that gives them')] = 'z',
-    path: Annotated[Literal['linear', 'spherical'], typer.Option('--path', help='on the straight line, or on the great arc')] = 'linear',
+    file: File, image1: Picture, image2: Picture2, n: Annotated[int, typer.Argument(metavar='N', min=2, help='steps between the two')] = 8,
+    space: Annotated[Literal['z', 'noise'], typer.Option('--space', metavar='z|noise', help='mix the latents, or the noise that gives them')] = 'z',
+    path: Annotated[Literal['linear', 'spherical'], typer.Option('--path', metavar='linear|spherical', help='on the straight line, or on the great arc')] = 'linear',
     groups: Groups = None, out: Out = None, app: App = False):
     """Lead from one image to another through the latents. The originals stand at the ends.
 
@@ -331,8 +349,8 @@ def interpolate(
     print(save_drawing(model, file, [recipe], out or f'{image1.stem}-{image2.stem}.png', n_cols=n + 2))
 
 @app.command()
-def mix(file: File, image1: Picture, image2: Picture, out: Out = None):
-    """Mix two images by scale: the coarse latent groups of one, the fine groups of the other. From all scales of the first to all of the second.
+def mix(file: File, image1: Picture, image2: Picture2, out: Out = None):
+    """Mix two images: coarse groups of one, fine groups of another. Each picture takes one scale more from the second image: from all of the first to all of the second.
 
     \b
     Example:
@@ -346,7 +364,7 @@ def mix(file: File, image1: Picture, image2: Picture, out: Out = None):
 # %% ../nbs/19_cli.ipynb #19-cli-044
 @app.command()
 def reconstruct(
-    file: File, images: Annotated[list[Path], typer.Argument(metavar='IMAGE...', show_default=False, help='image files')],
+    file: File, images: Annotated[list[Path], typer.Argument(metavar='IMAGE', show_default=False, help='image files')],
     n_groups: Annotated[int | None, typer.Option('--groups', metavar='K', min=0, show_default=False, help='take only the K coarsest groups from the image; all if not given')] = None,
     temperature: Annotated[object, typer.Option('--temperature', metavar='T', parser=temperatures, show_default=False, help="of the other groups; their prior's means if not given")] = 0.0,
     draw: Annotated[bool, typer.Option('--sample', help="draw the image's latents too, instead of taking their means")] = False,
@@ -398,9 +416,9 @@ def evaluate(
     data: Annotated[str | None, typer.Option('--data', metavar='WHERE', show_default=False, help="a folder of images, or a data set by name; the model's own data if not given")] = None,
     k: Annotated[int, typer.Option('--importance-samples', metavar='K', help='draws from the posterior per image; the more, the tighter the bound')] = 1,
     limit: Annotated[int | None, typer.Option('--limit', metavar='N', show_default=False, help='only the first N images')] = None,
-    with_fid: Annotated[bool, typer.Option('--fid', help='also the Fréchet distance of samples to the training images')] = False,
-    n: Annotated[int, typer.Option('--samples', help='for --fid')] = 50_000,
-    temperature: Annotated[object, typer.Option('--temperature', metavar='T', parser=temperatures, help='of those samples')] = 1.0,
+    with_fid: Annotated[bool, typer.Option('--fid', help='also the Fréchet distance (FID) of samples to the training images')] = False,
+    n: Annotated[int, typer.Option('--samples', help='images to draw for --fid')] = 50_000,
+    temperature: Annotated[object, typer.Option('--temperature', metavar='T', parser=temperatures, help='of those images')] = 1.0,
     iterations: Annotated[int, typer.Option('--iterations', min=0, help="passes that estimate BatchNorm's averages for them")] = 20,
     inception: Annotated[Path | None, typer.Option('--inception', metavar='FILE', show_default=False, help="the Inception network's weights, where they can't be fetched")] = None,
     batch_size: Annotated[int, typer.Option('--batch-size', min=1, help='images times draws in memory at once')] = 64, seed: Seed = 0, as_json: Json = False):
@@ -438,13 +456,13 @@ def _import(official: Annotated[Path, typer.Argument(metavar='OFFICIAL', show_de
     print(written(load_official(official), out, imported_from=official.name))
 
 _import.__name__ = 'import'
-app.command('import')(_import)
+_import = app.command('import')(_import)
 
 # %% ../nbs/19_cli.ipynb #19-cli-062
 @app.command()
 def export(file: File, out: Annotated[Path, typer.Argument(metavar='OUT', show_default=False, help='the .model to write')],
            half: Annotated[bool, typer.Option('--half', help='keep the weights in 16 bits')] = False):
-    """Write the weights of a model or checkpoint as a .model, for use.
+    """Write the weights alone, as a .model to use or to give away.
 
     \b
     Example:
