@@ -158,8 +158,9 @@ def read_official(path:Path)->dict: # with 'state_dict' and 'args'
     try:
         with torch.serialization.safe_globals([argparse.Namespace]): d = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e:
-        first = re.sub(r'\s+', ' ', str(e))[:160]
-        raise BadInput(f"{path} can't be read as an official checkpoint without running code from it, so it was not read ({first})") from None
+        asked = re.search(r'GLOBAL (\S+)', str(e))
+        why = f"it asks for {asked[1]}, which could run a program" if asked else "it is no file of PyTorch's, or damaged"
+        raise BadInput(f"{path} can't be read as an official checkpoint without running code from it, so it was not read: {why}") from None
     if not (isinstance(d, dict) and {'state_dict', 'args'} <= set(d) and isinstance(d['state_dict'], dict) and all(isinstance(v, torch.Tensor) for v in d['state_dict'].values())):
         raise BadInput(f"{path} is no official checkpoint: it needs 'state_dict' (of tensors) and 'args', and has "
                        f"{sorted(map(str, d))[:6] if isinstance(d, dict) else type(d).__name__}")
