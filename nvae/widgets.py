@@ -50,7 +50,7 @@ const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 
 function render({model, el}) {
   const get = name => model.get(name), data = el.dataset
-  let tiles = [], at = 0, from = -1, asked = 0, address = null
+  let tiles = [], at = 0, seen = 0, from = -1, asked = 0, address = null, waits = get('autofocus')
   const send = (event, more = {}, buffers = []) => model.send({event, serial: +data.serial, ...more}, undefined, buffers)
   const body = make('div', 'nvae-tiles', {role: 'group'}), zoomed = make('div', 'nvae-pic'), title = make('p', ''), close = make('button', '', {textContent: 'Close', type: 'button'})
   const zoom = make('dialog', 'nvae-zoom', {}, zoomed, title, close)
@@ -65,16 +65,18 @@ function render({model, el}) {
     pic.style.backgroundPosition = `${share(i % columns, columns)}% ${share(Math.floor(i / columns), rows)}%`
     pic.style.aspectRatio = get('aspect')
   }
-  const focus = i => { at = Math.max(0, Math.min(tiles.length - 1, i)); tiles.forEach((t, k) => t.tabIndex = k === at ? 0 : -1); tiles[at]?.focus() }
-  const open = i => { if (!tiles[i]) return; place(zoomed, i); title.textContent = name(i); zoom.showModal() }
+  const focus = (i, how) => { at = Math.max(0, Math.min(tiles.length - 1, i)); tiles.forEach((t, k) => t.tabIndex = k === at ? 0 : -1); tiles[at]?.focus(how) }
+  const typing = () => document.activeElement?.matches('input, select, textarea, [contenteditable=true]')
+  const look = i => { if (!tiles[i]) return; seen = i; place(zoomed, i); zoomed.style.width = `min(90vw, ${75 * get('aspect')}vh, ${Math.max(640, 1.5 * get('size'))}px)`; title.textContent = name(i) }
+  const open = i => { look(i); if (tiles[i]) zoom.showModal() }
   const name = i => get('labels')[i] || `image ${i + 1}`
   const mark = i => get('marks')[i] || ''
 
   function tile(i) {
-    const look = make('span', 'nvae-look', {textContent: '⤢', title: 'look closer (z)', ariaHidden: true})
-    const t = make('div', 'nvae-tile', {tabIndex: i === at ? 0 : -1, draggable: get('sortable')}, make('span', 'nvae-pic'), make('span', 'nvae-mark'), make('span', 'nvae-box'), look)
+    const closer = make('span', 'nvae-look', {textContent: '⤢', title: 'look closer (z)', ariaHidden: true})
+    const t = make('div', 'nvae-tile', {tabIndex: i === at ? 0 : -1, draggable: get('sortable')}, make('span', 'nvae-pic'), make('span', 'nvae-mark'), make('span', 'nvae-box'), closer)
     t.setAttribute('role', 'button')
-    look.onclick = e => { e.stopPropagation(); open(i) }
+    closer.onclick = e => { e.stopPropagation(); open(i) }
     t.onclick = e => {
       const r = t.firstChild.getBoundingClientRect()
       focus(i)
@@ -123,6 +125,7 @@ function render({model, el}) {
     if (mine !== asked) return URL.revokeObjectURL(next)
     const old = address
     address = next; dress(); data.serial = serial
+    if (waits && tiles.length) { waits = false; if (!typing()) focus(0, {preventScroll: true}) }
     if (old) setTimeout(() => URL.revokeObjectURL(old), 1000)
   }
 
@@ -137,12 +140,14 @@ function render({model, el}) {
   el.ondrop = e => { drop.classList.remove('nvae-over'); if (get('drop') && e.dataTransfer.files.length) { e.preventDefault(); hand(e.dataTransfer.files[0]) } }
   close.onclick = () => zoom.close()
   zoom.onclick = e => { if (e.target === zoom) zoom.close() }
-  zoom.onclose = () => focus(at)
+  zoom.onclose = () => focus(seen)
 
   el.onkeydown = e => {
     e.stopPropagation()
+    const arrow = ARROWS[e.key]
+    if (zoom.open && arrow) look(seen + arrow[0] + arrow[1] * get('columns'))
     if (zoom.open || e.ctrlKey || e.metaKey || e.altKey || e.target === chooser) return
-    const arrow = ARROWS[e.key], digit = '123456789'.indexOf(e.key), step = arrow && arrow[0] + arrow[1] * get('columns')
+    const digit = '123456789'.indexOf(e.key), step = arrow && arrow[0] + arrow[1] * get('columns')
     const act =
       get('sortable') && arrow && e.shiftKey ? () => { const to = at + step; if (tiles[to]) { send('move', {start: at, to}); focus(to) } } :
       get('sortable') && ['Delete', 'Backspace'].includes(e.key) ? () => send('remove', {index: at}) :
@@ -154,7 +159,7 @@ function render({model, el}) {
     if (act) { e.preventDefault(); act() }
   }
   model.on('change', show)
-  show().then(() => { if (get('autofocus')) focus(0) })
+  show()
   return () => { model.off('change', show); if (address) URL.revokeObjectURL(address) }
 }
 export default {render}
@@ -163,12 +168,13 @@ export default {render}
 # %% ../nbs/17_widgets.ipynb #17-widgets-018
 STYLE = """
 .nvae-grid { --ink: var(--jp-ui-font-color1, #222); --paper: var(--jp-layout-color1, #fff); --line: var(--jp-border-color1, #999); --lit: var(--jp-brand-color1, #1976d2);
-  color: var(--ink); font: 13px/1.4 var(--jp-ui-font-family, sans-serif); padding: 6px 4px; }
+  color: var(--ink); font: 13px/1.4 var(--jp-ui-font-family, sans-serif); padding: 2px 0; }
 .nvae-grid [hidden] { display: none !important; }
-.nvae-tiles { display: grid; gap: 6px; align-items: center; justify-content: start; }
+.nvae-tiles { display: grid; gap: 6px; align-items: center; justify-content: start; overflow-x: auto; padding: 4px; }
 .nvae-tile { position: relative; cursor: pointer; border-radius: 3px; line-height: 0; outline: 1px solid transparent; }
 .nvae-pic { display: block; width: 100%; background-repeat: no-repeat; image-rendering: pixelated; border-radius: 3px; }
 .nvae-tile:focus { outline: 3px solid var(--lit); outline-offset: 1px; }
+.nvae-marked:focus { outline-color: var(--ink); outline-offset: 3px; }
 .nvae-tile.nvae-over { outline: 3px dashed var(--lit); outline-offset: 1px; }
 .nvae-marked .nvae-pic { box-shadow: 0 0 0 2px var(--paper), 0 0 0 4px var(--lit); }
 .nvae-mark { position: absolute; left: 4px; top: 4px; min-width: 20px; padding: 0 3px; box-sizing: border-box; border-radius: 10px;
@@ -176,17 +182,21 @@ STYLE = """
 .nvae-look { position: absolute; right: 3px; bottom: 3px; width: 20px; border-radius: 3px; background: #000a; color: #fff; font: 13px/20px sans-serif; text-align: center; opacity: 0; }
 .nvae-tile:hover .nvae-look, .nvae-tile:focus .nvae-look { opacity: 1; }
 .nvae-box { position: absolute; box-sizing: border-box; border: 2px solid #fff; outline: 2px solid #000; pointer-events: none; }
-.nvae-row { text-align: right; padding-right: 6px; white-space: pre-line; }
-.nvae-drop { display: inline-block; margin-top: 6px; padding: 8px 14px; border: 2px dashed var(--line); border-radius: 6px; cursor: pointer; }
+.nvae-row { text-align: right; padding-right: 6px; white-space: pre; }
+.nvae-drop { display: inline-block; margin: 2px 4px; padding: 8px 14px; border: 2px dashed var(--line); border-radius: 6px; cursor: pointer; }
 .nvae-drop.nvae-over, .nvae-drop:focus-within { border-color: var(--lit); }
 .nvae-drop input { position: absolute; opacity: 0; width: 1px; }
 .nvae-zoom { border: 0; border-radius: 8px; padding: 16px; background: var(--paper); color: var(--ink); text-align: center; font: 14px/1.4 var(--jp-ui-font-family, sans-serif); }
 .nvae-zoom::backdrop { background: #000a; }
-.nvae-zoom .nvae-pic { width: min(70vmin, 640px); }
+.nvae-zoom .nvae-pic { max-width: 100%; }
 .nvae-zoom p { margin: 10px 0; }
 .nvae-zoom button { padding: 4px 14px; border: 1px solid var(--line); border-radius: 3px; background: var(--jp-layout-color2, #eee); color: var(--ink); font: inherit; }
 .nvae-status code { background: transparent; color: inherit; }
-.nvae-board { --ink: var(--jp-ui-font-color1, #222); gap: 4px; padding: 4px; max-width: 1100px; }
+.nvae-board { --ink: var(--jp-ui-font-color1, #222); gap: 4px; padding: 4px; max-width: 1100px;
+  --jp-widgets-dropdown-arrow: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath d='m5 7 4 4 4-4' fill='none' stroke='%23888' stroke-width='2'/%3E%3C/svg%3E"); }
+.nvae-board .jupyter-widgets-disconnected::before, .nvae-board .jupyter-widgets-disconnected::after { display: none !important; }
+.nvae-board.jupyter-widgets-disconnected::before { content: 'The kernel is gone, and with it this board. What was picked or saved is on disk: run the notebook again, or reload the page.'; display: block !important;
+  color: var(--ink); font: 600 13px/1.4 var(--jp-ui-font-family, sans-serif); padding: 6px 8px; border-left: 4px solid #d55e00; background: #d55e0022; }
 .nvae-about { color: var(--ink); font-weight: 600; padding-left: 4px; }
 .nvae-said { color: var(--ink); padding-left: 4px; }
 .nvae-status { display: inline-block; color: var(--ink); padding: 2px 8px; border-left: 4px solid transparent; }
