@@ -43,15 +43,15 @@ class ModelPicker(W.HBox):
         self.busy = False
 
     def _chosen(self, change):
-        if change.new and not self.busy: self.value = change.new
+        if (file := change.new.strip()) and not self.busy: self.value = file
 
     @T.observe('value')
     def _shown(self, change): self.refresh()
 
 # %% ../nbs/17b_board.ipynb #17b-board-009
-def slider(value, low, high, step, text, **kw):
+def slider(value, low, high, step, text, tooltip, **kw):
     "A slider that speaks when it is released"
-    return W.FloatSlider(value=value, min=low, max=high, step=step, description=text, continuous_update=False, readout_format='.2f',
+    return W.FloatSlider(value=value, min=low, max=high, step=step, description=text, tooltip=tooltip, continuous_update=False, readout_format='.2f',
                          layout=W.Layout(width='280px'), style=dict(description_width='84px'), **kw)
 
 class Temperatures(W.VBox):
@@ -74,7 +74,8 @@ class Temperatures(W.VBox):
 
     def _build(self):
         self.each = isinstance(self.value, list)
-        self.sliders = [slider(v, 0, 2, .05, n) for v, n in zip(self.value, self.names)] if self.each else [slider(self.value, 0, 2, .05, 'temperature')]
+        each = zip(self.value, self.names, [f'temperature of the groups of {n}' for n in self.names]) if self.each else [(self.value, 'temperature', 'spread of the noise: 0 gives the mean, 1 the model as it was trained')]
+        self.sliders = [slider(v, 0, 2, .05, name, tooltip) for v, name, tooltip in each]
         for s in self.sliders: s.observe(self._moved, 'value')
         self.switch.value, self.switch.disabled = self.each, len(self.names) < 2
         self.children = [W.HBox([self.sliders[0], self.switch]), *self.sliders[1:]]
@@ -134,7 +135,7 @@ class Board(W.VBox):
     hotkeys = dict(n='new', b='back', f='forward', s='save')
 
     def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=9, runs=None, **values):
-        self.studio, self.newest, self.quiet = Studio(runs), Newest(), 0
+        self.studio, self.newest, self.quiet, self.ready = Studio(runs), Newest(), 0, False # ready: the model that was asked for is loaded
         self.history, self.at, self.drawn = [], -1, {}
         self.ms = None
         self.controls = dict(file=ModelPicker(self.studio.runs), temperature=Temperatures(), seed=number(0, 0, 2**31 - 1, 'seed', 'the same seed gives the same images'),
@@ -247,19 +248,20 @@ class Board(W.VBox):
 
     def _load(self, file):
         "Load the model if it is another; True if it was"
-        if self.studio.model is not None and file in ('', str(self.studio.file)): return False
+        if self.ready and file in ('', str(self.studio.file)): return False
         self.status.say('loading the model', 'busy')
-        self.studio.load(file)
+        self.studio.load(file); self.ready = False
         for past in self.history: past['file'] = str(self.studio.file) if past['file'] == file else past['file']
         self.quiet += 1
         try: self.controls['file'].value = str(self.studio.file); self.fitted()
         finally: self.quiet -= 1
         self.about.value = f'<span class="nvae-about">{html.escape(self.studio.about())}</span>'
+        self.ready = True
         return True
 
     def reload(self):
         "Look for new models, and load this one's file again"
-        self.controls['file'].refresh(); self.studio.model = None; self.draw()
+        self.controls['file'].refresh(); self.ready = False; self.draw()
 
     def wait(self, timeout:float=120, # seconds
             ):

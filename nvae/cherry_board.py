@@ -6,7 +6,7 @@
 __all__ = ['CherryBoard']
 
 # %% ../nbs/17e_cherry_board.ipynb #17e-cherry-board-003
-import json
+import json, math
 from pathlib import Path
 
 import ipywidgets as W
@@ -27,7 +27,7 @@ class CherryBoard(Board):
 
     def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=None, # None: where the last session stopped
                  n:int=9, wanted:int=9, runs=None):
-        self.picks, self.goes_on = None, seed is None
+        self.kept, self.goes_on = None, seed is None
         super().__init__(file, temperature, iterations, seed or 0, n, runs, wanted=wanted)
 
     def own_controls(self): return dict(wanted=number(9, 1, 100, 'wanted', 'picks that fill the tray'))
@@ -41,7 +41,7 @@ class CherryBoard(Board):
 
     def view(self):
         batch = super().view()
-        self.controls['wanted'].observe(lambda _: self.picks and self._show_tray(), 'value')
+        self.controls['wanted'].observe(lambda _: self.kept is None or self.attempt(self._show_tray), 'value')
         self.grid.set_trait('pickable', True); self.grid.set_trait('autofocus', True); self.grid.on('pick', self._picked)
         self.tray = ImageGrid(caption='tray of picks', sortable=True, mark_word='place', hotkeys={'u': 'undo'})
         self.tray.on('move', lambda start, to, **_: self._change('move', start, to)); self.tray.on('remove', lambda index, **_: self._change('remove', index))
@@ -51,7 +51,7 @@ class CherryBoard(Board):
 
     def fitted(self):
         super().fitted()
-        self.picks = Picks(self.studio)
+        self.kept = None; self.kept = Picks(self.studio)
         if self.goes_on: self.controls['seed'].value = self.picks.seed
         self.goes_on = True
         self._show_tray()
@@ -63,6 +63,12 @@ class CherryBoard(Board):
         self.picks.visit(drawing.recipes[0].seed); self._mark()
 
     # --- picking
+    @property
+    def picks(self)->Picks:
+        "Those of the model; raises `BadInput` where no model is loaded, or its picks can't be read"
+        if self.kept is None: raise BadInput('no picks are open: what is in the way stands above')
+        return self.kept
+
     def _picked(self, index, serial=None, **_): self.attempt(lambda: self.pick(index, self.drawn.get(serial)))
 
     def pick(self, index:int, # image of the batch, from 0
@@ -99,7 +105,7 @@ class CherryBoard(Board):
     def _show_tray(self):
         items, wanted = self.picks.items, self.controls['wanted'].value
         names = [f"pick {k}, temperature {p['recipe']['temperature']}, seed {p['recipe']['seed']}" for k, p in enumerate(items, 1)]
-        self.tray.show(pictures(items), 3, 300, marks=[str(k + 1) for k in range(len(items))], labels=names)
+        self.tray.show(pictures(items), max(3, math.ceil(len(items) ** .5)), 300, marks=[str(k + 1) for k in range(len(items))], labels=names)
         self.count.value = f'<span class="nvae-about">{len(items)} of {wanted} picked</span>'
         self.old.value = '<br>'.join(f'picks of an earlier version of this model: {shown(p)}' for p in self.picks.others())
 

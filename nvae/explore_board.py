@@ -68,8 +68,9 @@ class ExploreBoard(PairBoard):
     def own_controls(self):
         return dict(start=W.ToggleButtons(options=STARTS, tooltips=['from the prior', 'encoded', 'coarse scales from A, fine ones from B']), **super().own_controls(),
                     n_coarse=number(1, 0, 9, 'from A', 'coarse scales that come from A; the others come from B'),
-                    groups=Hierarchy(), place=W.Text(placeholder='click, or row,column', description='place', continuous_update=False, layout=W.Layout(width='250px'), style=dict(description_width='72px')),
-                    strength=slider(1, 0, 5, .1, 'strength'), fresh=number(0, 0, 2**31 - 1, 'variation', 'the same number gives the same fresh noise'),
+                    groups=Hierarchy(), place=W.Text(placeholder='click, or row,column', description='place', tooltip='pixel under which the noise is new; empty: everywhere', continuous_update=False,
+                                                     layout=W.Layout(width='250px'), style=dict(description_width='72px')),
+                    strength=slider(1, 0, 5, .1, 'strength', 'factor on the fresh noise: 0 gives the mean, 1 is usual'), fresh=number(0, 0, 2**31 - 1, 'variation', 'the same number gives the same fresh noise'),
                     difference=choice('difference', {'off': 0., '×1': 1., '×2': 2., '×4': 4., '×8': 8.}, 'show what changed, amplified'),
                     show=W.ToggleButtons(options=['variants', 'walk'], tooltips=['fresh noise in what is chosen', 'a round trip through the noise of what is chosen']))
 

@@ -88,6 +88,6 @@ class InterpolateBoard(PairBoard):
     def swap(self):
         "A becomes B, B becomes A; two samples, which have no names, stay where they are"
         a, b = self.sources
-        if a.value == b.value: self.note.say('both places hold the same: there is nothing to swap')
+        if a.value == b.value: return self.note.say('both places hold the same: there is nothing to swap' if a.value else 'samples have their places: drop an image or write a pick to swap')
         a.dropped = b.dropped = {**a.dropped, **b.dropped}
         self.set(a=b.value, b=a.value)

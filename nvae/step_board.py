@@ -39,7 +39,7 @@ class StepBoard(SourceBoard):
         super().__init__(file, temperature, iterations, seed, 1, runs, **values)
 
     def own_controls(self):
-        slider = W.IntSlider(0, 0, 0, description='step', readout=False, layout=W.Layout(width='560px'), style=dict(description_width='40px'))
+        slider = W.IntSlider(0, 0, 0, description='step', tooltip='how far the image has come', readout=False, layout=W.Layout(width='560px'), style=dict(description_width='40px'))
         return super().own_controls() | dict(step=slider)
 
     def layout_controls(self):
