@@ -107,14 +107,18 @@ class Towers:
         "Storeys by the name of their left or right part, of one group where it has one"
         return [y for y, r in enumerate(self.rows) if part in (r.left, r.right) and r.group == group]
 
+    def box(self, left, right, low, high)->tuple: # pixels: left, upper, right, lower
+        "The part of the drawing from one side to another"
+        (x0, y0), (x1, y1) = self.at([(self.sides[left][0], low), (self.sides[right][1], high)])
+        return round(x0), max(0, round(self.picture.height - y0)), round(x1), min(self.picture.height, round(self.picture.height - y1))
+
     def lit(self, ys, *sides)->Image.Image:
-        "The drawing, faded but for these storeys on these sides"
-        faded = self.picture.copy(); faded.putalpha(faded.getchannel('A').point(lambda a: 3 * a // 5))
+        "The drawing, its towers faded but for these storeys on these sides"
+        faded = self.picture.copy()
+        towers = self.box('left', 'right', len(self.rows), -1); part = faded.crop(towers)
+        part.putalpha(part.getchannel('A').point(lambda a: 3 * a // 5)); faded.paste(part, towers)
         for y in ys:
-            for side in sides:
-                (x0, y0), (x1, y1) = self.at([(self.sides[side][0], y + .5), (self.sides[side][1], y - .5)])
-                box = round(x0), round(self.picture.height - y0), round(x1), round(self.picture.height - y1)
-                faded.paste(self.picture.crop(box), box)
+            for side in sides: box = self.box(side, side, y + .5, y - .5); faded.paste(self.picture.crop(box), box)
         return faded.resize([round(self.scale * s) for s in faded.size], Image.LANCZOS) if self.scale < 1 else faded
 
 # %% ../nbs/14c_steps.ipynb #14c-steps-023
@@ -146,7 +150,7 @@ def downwards(t:Trace, towers:Towers):
     yield step('the start', f'the same for every image: a learned state, {shape(t.groups[0].state)}', towers.where('start'), K=0, state=t.groups[0].state)
     for g, met in enumerate(t.groups):
         ys, flow = towers.where('top_down', g), ', between the normals before the flow' if towers.cfg.n_flows else ''
-        expected = f'what the groups above let expect; z is {shape(met.expected)}' if g else f'the same for every image; z is {shape(met.expected)}'
+        expected = f'what to expect, given the groups above; z is {shape(met.expected)}' if g else f'the same for every image; z is {shape(met.expected)}'
         yield step(f'top-down: prior of group {g}', f"{expected}, its σ {met.sigma_p.mean():.2f} on average", ys, 'middle', K=g, state=met.state, prior=met.expected)
         known = f"having seen the image; σ {met.sigma_q.mean():.2f} on average. KL {nats[g]:.1f} nats{flow}, {sum(nats[:g + 1]):.1f} of {sum(nats):.1f} so far"
         yield step(f'top-down: posterior of group {g}', known, ys, 'left', 'middle', K=g + 1, where=met.kl, features=met.features, state=met.state, prior=met.expected, posterior=met.known)
