@@ -7,7 +7,7 @@ __all__ = ['BOARDS', 'with_parameters', 'free_port', 'command', 'without_questio
            'book', 'open_lab']
 
 # %% ../nbs/17i_apps.ipynb #17i-apps-003
-import contextlib, os, secrets, shutil, signal, socket, subprocess, sys, tempfile, time, webbrowser
+import contextlib, os, re, secrets, shutil, signal, socket, subprocess, sys, tempfile, time, webbrowser
 from pathlib import Path
 
 import nbformat
@@ -30,6 +30,7 @@ def with_parameters(name:str,        # in `BOARDS`
     given = {k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()} # papermill knows no tuples
     notebook = load_notebook_node(str(find_asset('nbs') / f'{BOARDS[name]}.ipynb'))
     notebook.cells = [c for c in notebook.cells if 'book' not in c.metadata.get('tags', ())] # what only the book shows
+    for c in notebook.cells: c.source = re.sub(r'\[([^]]+)\]\(\w+\.ipynb\S*\)', r'\1', c.source) # its other pages aren't served
     nbformat.write(parameterize_notebook(notebook, given), path)
     return path
 
