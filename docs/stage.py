@@ -94,7 +94,8 @@ class Stager:
     def markdown(self, chapter, cell):
         cell.source = self.links(chapter, cell.source)
         title = re.match(r'#\s+\S.*\n+(>.*)', cell.source)
-        if title and chapter.folder: cell.source = f'{cell.source[:title.start(1)]}{{.subtitle}}\n{title[1]}{self.about(chapter)}\n\n{cell.source[title.end():].lstrip()}'
+        about = self.about(chapter) if chapter.folder else ''
+        if title: cell.source = f'{cell.source[:title.start(1)]}{{.subtitle}}\n{title[1]}{about}\n\n{cell.source[title.end():].lstrip()}'
         return [cell] if cell.source.strip() else []
 
     def notebook(self, chapter):

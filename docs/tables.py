@@ -31,15 +31,15 @@ def command_section(name, command):
         usage = ' '.join(['nvae', name, *command.collect_usage_pieces(context)])
         rows = [(code(names), escaped(meaning)) for names, meaning in (p.get_help_record(context) for p in command.params)]
     prose, example = help_parts(command.help)
-    return '\n\n'.join([f'(nvae-{name})=\n## nvae {name}', f'```sh\n{usage}\n```', escaped(prose), markdown_table(('argument or option', 'meaning'), rows), 'Example:',
-                        f'```sh\n{example}\n```'])
+    table = [markdown_table(('argument or option', 'meaning'), rows)] if rows else []
+    return '\n\n'.join([f'(nvae-{name})=\n## nvae {name}', f'```sh\n{usage}\n```', escaped(prose), *table, 'Example:', f'```sh\n{example}\n```'])
 
 
 def commands_page():
     "Everything that `nvae --help` and `nvae COMMAND --help` say"
     app = typer.main.get_command(nvae.cli.app)
     listed = markdown_table(('command', 'what it does'), [(f'[`nvae {name}`](#nvae-{name})', escaped(help_parts(c.help)[0].split('\n')[0])) for name, c in app.commands.items()])
-    return '\n\n'.join(['# The command line', f'{{.subtitle}}\n{escaped(app.help)}', escaped(app.epilog), listed, *(command_section(n, c) for n, c in app.commands.items())]) + '\n'
+    return '\n\n'.join(['# Commands', f'{{.subtitle}}\n{escaped(app.help)}', escaped(app.epilog), listed, *(command_section(n, c) for n, c in app.commands.items())]) + '\n'
 
 
 # The configurations
