@@ -1,4 +1,5 @@
 "What every board does with bad input; exploring and interpolating, driven by code where a notebook can't show it"
+import ipywidgets as W
 import numpy as np
 import pytest
 import torch
@@ -85,6 +86,30 @@ def says(board, what):
     with pytest.raises(BadInput, match=what): board.wait()
 
 
+def parts(widget):
+    "A widget and all that is in it"
+    yield widget
+    for child in getattr(widget, 'children', ()): yield from parts(child)
+
+
+@pytest.mark.parametrize('kind', ALL)
+def test_every_control_says_what_it_is_for(kind, runs):
+    board = ALL[kind]('small', iterations=1, runs=runs).wait()
+    board.set(temperature=[.7, .8])
+    silent = [w.description for w in parts(board) if isinstance(w, (W.Button, W.ToggleButton, W.FloatSlider, W.IntSlider, W.BoundedIntText)) and not w.tooltip]
+    assert not silent
+
+
+@pytest.mark.parametrize('kind', ALL)
+def test_every_button_answers_in_words_where_there_is_no_model(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(nvae.studio, 'demo_file', lambda: None)
+    board = ALL[kind](iterations=1, runs=tmp_path / 'runs')
+    for b in [w for w in parts(board) if isinstance(w, W.Button)]:
+        b.click()
+        with pytest.raises(BadInput) as e: board.wait()
+        assert 'Error' not in str(e.value) + board.note.text, b.description
+
+
 @pytest.mark.parametrize('kind', ALL)
 def test_no_model_yet(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(nvae.studio, 'demo_file', lambda: None)
@@ -138,6 +163,7 @@ def test_a_model_that_vanished(board, runs):
     assert board.wait().status.look == 'calm'
     board.reload()
     with pytest.raises(BadInput, match='there is no file'): board.wait()
+    assert board.save().exists()  # what is to be seen can still be saved
 
 
 def test_another_model_lets_go_of_what_it_has_not(board, runs):

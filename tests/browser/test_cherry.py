@@ -67,7 +67,11 @@ def killed(view, home):
     kept = picks_of(home)
     assert kept in ([(0, 2), (1, 0), (0, 4)], [(0, 2), (1, 0), (0, 4), (0, 6)])
     if view.is_lab: page.locator('.jp-Dialog').get_by_role('button', name='Ok').click(); run(view)
-    else: page.reload(); view.settled()
+    else:
+        page.wait_for_function("() => getComputedStyle(document.querySelector('.nvae-board'), '::before').content.includes('The kernel is gone')")
+        view.shot('gone')
+        page.reload()
+        view.settled()
     view.problems.clear()
     assert view.tiles(TRAY).count() == len(kept) and picks_of(home) == kept
     return kept

@@ -22,6 +22,11 @@ def test_interpolate(board, home):
     after(lambda: view.press('linear'))
     after(lambda: view.press('A ⇄ B'))
     view.shot('one-scale')
+    after(lambda: page.get_by_label('steps').first.fill('30') or page.keyboard.press('Enter'))
+    tiles.last.scroll_into_view_if_needed()
+    board, last = page.locator('.nvae-board').bounding_box(), tiles.last.bounding_box()
+    assert last['x'] + last['width'] <= board['x'] + board['width']
+    view.shot('long')
     picture = view.save(home / 'pictures', 'interpolate-*.png')
     until(picture.with_suffix('.webp').exists)
     assert comes_out_again(picture)

@@ -27,7 +27,10 @@ def test_sample(board, home):
     page.keyboard.press('ArrowLeft')
     assert page.evaluate('document.activeElement.getAttribute("aria-label")') == 'image 4'
     page.keyboard.press('z')
+    page.keyboard.press('ArrowDown')
+    assert page.locator('dialog[open] p').inner_text() == 'image 7'
     page.get_by_role('button', name='Close').click()
+    assert page.evaluate('document.activeElement.getAttribute("aria-label")') == 'image 7'
     after(lambda: page.keyboard.press('n'))
     after(lambda: page.keyboard.press('b'))
     after(lambda: page.get_by_label('pixels').select_option('sample'))
