@@ -234,7 +234,7 @@ def _explain(e):
     place = '.'.join(p for p in (section, key) if p and p in (*SECTIONS, *cls.model_fields)) or '.'.join(map(str, e['loc']))
     if e['type'] == 'extra_forbidden':
         where = f"{section}: " if section else ''
-        return f"{where}there is no key '{key}'" + nearest(key, cls.model_fields)
+        return f"{where}there is no key '{key}'" + nearest(key, [*cls.model_fields, *{None: MODEL_ALIASES, 'train': TRAIN_ALIASES}.get(section, {})])
     if e['type'] == 'value_error': return f"{e['loc'][0] if e['loc'] else 'model'}: {e['ctx']['error']}"
     allowed = _allowed(cls, key)
     return f"{place}: {e['input']!r} is not possible ({e['msg'][0].lower() + e['msg'][1:]}{'; allowed: ' + allowed if allowed else ''})"

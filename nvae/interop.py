@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from .cells import BottomUpCell
-from .config import BadInput, Config, ModelConfig, nearest
+from .config import BadInput, Config, DataConfig, ModelConfig, nearest
 from .layers import SkipDown, SkipUp
 from .model import NVAE
 
@@ -129,7 +129,9 @@ def from_official(state_dict:dict, # of the official network
                   name:str='official', # of the configuration
                  )->NVAE:          # eval mode
     "Our network with official weights; raises `BadInput` naming keys that are missing, extra or of another shape"
-    model = NVAE(Config(name=name, description='converted from an official NVAE checkpoint', model=from_args(args)))
+    images = (args if isinstance(args, dict) else vars(args)).get('dataset')
+    data = DataConfig(dataset=images if images in ('mnist', 'cifar10') else 'folder') # of the others only their owner knows where they lie
+    model = NVAE(Config(name=name, description='converted from an official NVAE checkpoint', model=from_args(args), data=data))
     keys, own = key_map(model), model.state_dict()
     given = {k: v for k, v in state_dict.items() if not k.endswith('.weight_normalized')}
     if any(k.startswith(('encoder_tower', 'decoder_tower', 'preprocess.', 'mixer')) for k in given):

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SUBFOLDER', 'is_done', 'summary', 'execute', 'new_kernel', 'signals', 'send', 'attend', 'ask_to_stop',
-           'asked_to_stop', 'Ended', 'outcome', 'how_stopped', 'train_headless', 'already_done', 'trained',
-           'run_watched', 'flat', 'configured', 'source']
+           'asked_to_stop', 'Ended', 'outcome', 'how_stopped', 'train_headless', 'refuse_missing_folder',
+           'already_done', 'trained', 'run_watched', 'flat', 'configured', 'source']
 
 # %% ../nbs/18_schedule.ipynb #18-schedule-003
 import os, signal, threading, time
@@ -118,7 +118,7 @@ def outcome(error,    # what papermill raised, or None
 
 def how_stopped(name, got, status)->str|None: # None: it wasn't
     "Was it a signal that ended the notebook, and what had been done by then?"
-    if status.get('state') == 'interrupted': return f"stopped: {status['message']}"
+    if status.get('state') == 'interrupted': return status['message'] # it begins with "stopped"
     if got and status.get('state') in ('starting', 'preparing'): return "stopped before training began"
     if got and name == 'KeyboardInterrupt': return "stopped when it was trained, before the rest of its notebook; the same command does that"
 
@@ -134,9 +134,15 @@ def train_headless(name:str,        # a configuration's name, or the path of a Y
     cfg = configured(name, overrides, data)
     run, bar = open_run(cfg, runs, fresh), Bar(cfg.name)
     asked_to_stop(run) # before it began, that is
-    ended = already_done(cfg, run) or trained(run, dict(config=str(name), overrides=flat(overrides), data=data and str(data), runs=str(runs), processes=processes), bar.show)
+    ended = already_done(cfg, run) or refuse_missing_folder(cfg) or trained(run, dict(config=str(name), overrides=flat(overrides), data=data and str(data), runs=str(runs), processes=processes), bar.show)
     bar.close(ended.line)
     return ended.code
+
+def refuse_missing_folder(cfg:Config):
+    "Raises `BadInput` for a folder of images that isn't there, before a kernel finds that out"
+    root = cfg.data.root
+    if cfg.data.dataset == 'folder' and root and not Path(root).expanduser().is_dir():
+        raise BadInput(f"there is no folder {root} (data.root); give a folder of images, in any sub-folders, with --data FOLDER")
 
 def already_done(cfg:Config, run:RunDir)->Ended|None:
     "What to say where there is nothing left to do"
