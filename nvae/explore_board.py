@@ -45,7 +45,7 @@ def knowledge_table(table:dict, # of `probe`
                     cfg:ModelConfig)->str:
     "HTML of which group knows which factor"
     head = ''.join(f'<th scope="col">{g}<br>{s["size"]}</th>' for s in scales_of(cfg) for g in s['groups'])
-    def line(name, scores): return f'<tr><th scope="row">{name.replace("_", " ")}</th>' + ''.join(f'<td style="{heat(s["known"])}">{s["score"]:.2f}</td>' for s in scores) + '</tr>'
+    def line(name, scores): return f'<tr><th scope="row">{name.replace("_", " ")}</th>' + ''.join(f'<td style="{heat(s["known"])}">{round(s["score"], 2) + 0:.2f}</td>' for s in scores) + '</tr>'
     best = sorted(table, key=lambda name: -max(s['known'] for s in table[name]))
     return (f'<table class="nvae-knowledge"><caption>Accuracy (choices) or R² (values) of a linear probe on faces held out; bright is known</caption>'
             f'<thead><tr><th>group</th>{head}</tr></thead><tbody>{"".join(line(n, table[n]) for n in best)}</tbody></table>')
