@@ -177,7 +177,7 @@ def train(
 
     \b
     Example:
-      nvae train quickstart --data ~/Pictures/cats --set name=cats --set epochs=20
+      nvae train folder32 --data ~/Pictures/cats --set name=cats
     """
     from nvae.schedule import train_headless
     return train_headless(name, overrides=overrides or [], data=data, fresh=fresh, runs=runs, processes=processes)
