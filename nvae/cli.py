@@ -229,8 +229,12 @@ def runs(
 def in_browser(board, out, file, **parameters): # of the board's notebook
     "Open a board in place of making a picture"
     from nvae.apps import open_app
-    from nvae.config import BadInput
+    from nvae.checkpoint import read_file
+    from nvae.config import BadInput, Config
+    from nvae.model import group_temperatures
     if out: raise BadInput("with --app pictures are saved from the page; leave --out out")
+    cfg = Config.from_dict(read_file(file)['config'], file).model
+    if (t := parameters.get('TEMPERATURE')) is not None: group_temperatures(cfg, t)
     open_app(board, FILE=file, **parameters)
 
 def sampled(like, file, temperature, sweep, app):

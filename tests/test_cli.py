@@ -77,6 +77,7 @@ BAD = {
     'temperature below 0': (['sample', '{model}', '-0.5'], '0 or more'),
     'temperature that is none': (['sample', '{model}', 'warm'], 'TEMPERATURE'),
     'temperature not a number': (['sample', '{model}', 'nan'], 'TEMPERATURE'),
+    'temperatures of another model, for a page': (['sample', '{model}', '0.7,0.7,0.7,0.7,0.7', '--app'], '5 numbers given'),
     'negative iterations': (['sample', '{model}', '0.7', '--', '-1'], 'ITERATIONS'),
     'no images': (['sample', '{model}', '0.7', '--n', '0'], '--n'),
     'other pixels': (['sample', '{model}', '0.7', '--pixels', 'median'], "'mean', 'sample'"),
