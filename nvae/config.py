@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['Likelihood', 'Count', 'Dataset', 'SECTIONS', 'MODEL_ALIASES', 'TRAIN_ALIASES', 'ALIASED_VALUES', 'ALIASED_DEFAULTS',
-           'BadInput', 'nearest', 'Frozen', 'ModelConfig', 'DataConfig', 'TrainConfig', 'Config', 'find_asset',
-           'list_configs', 'find_config', 'shown', 'read_yaml', 'parse_overrides', 'load_config', 'key_table',
-           'json_schema']
+           'SUBFOLDER', 'BadInput', 'nearest', 'Frozen', 'ModelConfig', 'DataConfig', 'TrainConfig', 'Config',
+           'find_asset', 'list_configs', 'find_config', 'shown', 'read_yaml', 'parse_overrides', 'load_config',
+           'data_source', 'key_table', 'json_schema']
 
 # %% ../nbs/00_config.ipynb #00-config-004
 import difflib, math, os, re
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -39,7 +39,7 @@ Count = Annotated[int, Field(ge=1)]
 
 # %% ../nbs/00_config.ipynb #00-config-013
 class ModelConfig(Frozen):
-    "The network and the images it models (NVAE, sections 3.1–3.3). Widths double and resolutions halve per scale."
+    "The network and the images it models (NVAE, section 3). Widths double and resolutions halve per scale."
     image_size: Count | Annotated[list[Count], Field(min_length=2, max_length=2)] = Field(32, description="height and width in pixels: one number, or [H, W]")
     image_channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
     n_bits: int = Field(8, ge=1, le=8, description="bits per colour that are modelled; fewer than 8 quantises the images")
@@ -352,6 +352,17 @@ def load_config(name:str,     # a configuration's name, or the path of a YAML fi
         if section == 'model' and 'channels' in values:
             d['model'] = {k: v for k, v in d['model'].items() if k not in ('enc_channels', 'dec_channels') or k in values}
     return Config.from_dict({'name': path.stem, **d}, f"{where} with --set" if overrides else where)
+
+# %% ../nbs/00_config.ipynb #00-config-data-1
+SUBFOLDER = dict(mnist='MNIST', fashion_mnist='FashionMNIST', cifar10='cifar-10-batches-py', celeba='celeba') # that torchvision makes below its root
+
+def data_source(where:str, cfg:Config)->dict: # dataset and perhaps root, for a `DataConfig`
+    "What `--data` means to a configuration; raises `BadInput` for what is neither a folder nor a data set"
+    if Path(where).expanduser().is_dir():
+        own = SUBFOLDER.get(cfg.data.dataset)
+        return dict(root=where, dataset=cfg.data.dataset if own and (Path(where).expanduser()/own).is_dir() else 'folder')
+    if where in (known := get_args(Dataset)): return dict(dataset=where) | ({} if where == cfg.data.dataset else dict(root=None))
+    raise BadInput(f"--data {where}: neither a folder nor a data set{nearest(where, known)}; the data sets are {', '.join(known)}")
 
 # %% ../nbs/00_config.ipynb #00-config-054
 def key_table(cls, # ModelConfig, DataConfig or TrainConfig

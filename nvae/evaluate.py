@@ -11,14 +11,14 @@ __all__ = ['ACTIVE', 'DELAY', 'ACTIVE_IMAGES', 'CHANNELS', 'INCEPTION', 'log_wei
 # %% ../nbs/15_evaluate.ipynb #15-evaluate-003
 import math, sys, time
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from .config import BadInput, Config, DataConfig, Dataset, ModelConfig, nearest, shown
+from .config import BadInput, Config, DataConfig, ModelConfig, data_source, shown
 from .data import Batches, dataloaders
 from .explore import embed
 from .losses import n_dimensions, negative_elbo, reconstruction
@@ -157,12 +157,12 @@ CHANNELS = dict(mnist=1, fashion_mnist=1, cifar10=3, celeba=3) # of the images a
 def with_data(cfg:Config, where=None, # a folder of images, a data set's name, or None: the configured data
              )->Config:
     "The configuration with other images; raises `BadInput` for what is neither a folder nor a known name, or has other channels than the model"
-    if where is None or str(where) == cfg.data.dataset: return cfg
-    folder, name = Path(where).expanduser().is_dir(), str(where)
-    if not folder and name not in get_args(Dataset): raise BadInput(f"--data {where}: there is no such folder, and no data set of that name{nearest(where, get_args(Dataset))}")
+    if where is None: return cfg
+    there = data_source(str(where), cfg); name = there['dataset']
+    if name == cfg.data.dataset and (name != 'folder' or 'root' not in there): return cfg.model_copy(update=dict(data=cfg.data.model_copy(update=there)))
     found, want = CHANNELS.get(name), cfg.model.image_channels
-    if not folder and found not in (None, want): raise BadInput(f"--data {where} has images of {found} channel(s), the model is of {want}")
-    return cfg.model_copy(update=dict(data=DataConfig(dataset='folder', root=name) if folder else DataConfig(dataset=name)))
+    if found not in (None, want): raise BadInput(f"--data {where} has images of {found} channel(s), the model is of {want}")
+    return cfg.model_copy(update=dict(data=DataConfig(**there)))
 
 class Images(NamedTuple):
     "What a model is evaluated on"

@@ -119,7 +119,9 @@ def test_other_data(tmp_path):
     assert next(found.train.batches()).shape == (3, 3, 32, 32)
     assert with_data(cfg, None) is cfg and with_data(cfg, 'embedded') == cfg
     assert with_data(load_config('mnist'), 'fashion_mnist').data.dataset == 'fashion_mnist'
-    for where, says in (('mnist', '1 channel'), ('nowhere', 'no such folder'), ('embeded', "did you mean 'embedded'")):
+    (tmp_path / 'MNIST').mkdir()
+    assert with_data(load_config('mnist'), tmp_path).data == load_config('mnist', {'root': str(tmp_path)}).data
+    for where, says in (('mnist', '1 channel'), ('nowhere', 'neither a folder nor a data set'), ('embeded', "did you mean 'embedded'")):
         with pytest.raises(BadInput, match=says): with_data(cfg, where)
 
 
