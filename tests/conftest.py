@@ -1,9 +1,12 @@
 "What several files of tests use"
+import signal
 import subprocess
 
 import pytest
 
 from nvae import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is deaf to Ctrl-C, and so would be all that the tests start
 
 
 @pytest.fixture
