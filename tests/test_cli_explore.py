@@ -183,7 +183,7 @@ BAD = {
     'no draws': (['evaluate', '{model}', '--data', '{pictures}', '--importance-samples', '0'], 'at least 1'),
     'no images': (['evaluate', '{model}', '--data', '{pictures}', '--limit', '0'], '0 images asked for'),
     'more images than there are': (['evaluate', '{model}', '--data', '{pictures}', '--limit', '11'], 'there are 1'),
-    'no such data': (['evaluate', '{model}', '--data', 'nowhere'], 'no such folder'),
+    'no such data': (['evaluate', '{model}', '--data', 'nowhere'], 'neither a folder nor a data set'),
     'grey data for a colour model': (['evaluate', '{model}', '--data', 'mnist'], '1 channel'),
     'data of another size': (['evaluate', '{model}', '--data', 'cifar10'], '32×32'),
     'weights that are not there': (['evaluate', '{model}', '--data', '{pictures}', '--fid', '--inception', 'nowhere.pth'], 'nowhere.pth'),
