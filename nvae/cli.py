@@ -448,6 +448,7 @@ def written(model, out, half=False, **facts):
     try: out.parent.mkdir(parents=True, exist_ok=True); return save_model(model, out, half, **facts)
     except OSError as e: raise BadInput(f"{out} can't be written: {e.strerror or e}") from None
 
+@app.command('import')
 def _import(official: Annotated[Path, typer.Argument(metavar='OFFICIAL', show_default=False, help="the official code's checkpoint.pt")],
             out: Annotated[Path, typer.Argument(metavar='OUT', show_default=False, help='the .model to write')]):
     """Convert a checkpoint of the official NVAE code. Nothing in it is run.
@@ -460,7 +461,6 @@ def _import(official: Annotated[Path, typer.Argument(metavar='OFFICIAL', show_de
     print(written(load_official(official), out, imported_from=official.name))
 
 _import.__name__ = 'import'
-_import = app.command('import')(_import)
 
 # %% ../nbs/19_cli.ipynb #19-cli-062
 @app.command()
