@@ -73,6 +73,9 @@ def test_a_file_of_that_system_loads_unchanged(tmp_path):
     assert (theirs.model, theirs.data, theirs.train) == (ours.model, ours.data, ours.train)
     assert ours.model.groups_per_scale == [10, 5, 5]
 
+def test_folder32_has_the_network_of_quickstart():
+    assert load_config('folder32').model == load_config('quickstart').model
+
 def test_every_shipped_file_round_trips():
     for name in list_configs():
         cfg = load_config(name)

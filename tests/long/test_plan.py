@@ -124,7 +124,7 @@ def test_bad_plans_are_refused_before_anything_starts(place, nvae):
 
 def test_dry_run_starts_nothing(place, nvae):
     done = nvae('schedule', plan(place, seeds=[0, 1, 2], evaluate=True, runs=[dict(config='short.yaml'), dict(config='long.yaml')]), '--dry-run')
-    assert done.returncode == 0 and [line.split()[0] for line in done.stdout.splitlines()[1:]][-len(NAMES):] == NAMES and not (place/'runs').exists()
+    assert done.returncode == 0 and [line.split()[0] for line in done.stdout.splitlines()[1:]] == NAMES and not (place/'runs').exists()
 
 
 def test_a_vanished_folder_is_found_before_anything_starts(place):
