@@ -6,7 +6,7 @@
 __all__ = ['Likelihood', 'Count', 'Dataset', 'SECTIONS', 'MODEL_ALIASES', 'TRAIN_ALIASES', 'ALIASED_VALUES', 'ALIASED_DEFAULTS',
            'SUBFOLDER', 'BadInput', 'nearest', 'Frozen', 'ModelConfig', 'DataConfig', 'TrainConfig', 'Config',
            'find_asset', 'list_configs', 'find_config', 'shown', 'read_yaml', 'parse_overrides', 'load_config',
-           'data_source', 'key_table', 'json_schema']
+           'data_source', 'image_folder', 'key_table', 'json_schema']
 
 # %% ../nbs/00_config.ipynb #00-config-004
 import difflib, math, os, re
@@ -363,6 +363,12 @@ def data_source(where:str, cfg:Config)->dict: # dataset and perhaps root, for a 
         return dict(root=where, dataset=cfg.data.dataset if own and (Path(where).expanduser()/own).is_dir() else 'folder')
     if where in (known := get_args(Dataset)): return dict(dataset=where) | ({} if where == cfg.data.dataset else dict(root=None))
     raise BadInput(f"--data {where}: neither a folder nor a data set{nearest(where, known)}; the data sets are {', '.join(known)}")
+
+def image_folder(root)->Path:
+    "That folder; raises `BadInput` where there is none"
+    if not (path := Path(root).expanduser()).is_dir():
+        raise BadInput(f"there is no folder {shown(path)} (data.root); give a folder of images, in any sub-folders, with --data FOLDER")
+    return path
 
 # %% ../nbs/00_config.ipynb #00-config-054
 def key_table(cls, # ModelConfig, DataConfig or TrainConfig

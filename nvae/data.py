@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .config import BadInput, Config, ModelConfig, shown
+from .config import BadInput, Config, ModelConfig, image_folder, shown
 from .faces import draw_faces, drawing_version, face_factors
 from .images import Pixels, cache_dir, cached, decoded, load_image, recolour, to_unit
 
@@ -184,8 +184,7 @@ def split_folder(root:Path,      # the folder
                  fraction:float, # share of test images where the folder has no split of its own
                  seed:int)->tuple[list, list, str]: # training files, test files, where the split came from
     "The folder's own split, or a seeded one. Raises `BadInput` for a folder that is missing or has too few files."
-    if not root.is_dir(): raise BadInput(f"there is no folder {shown(root)} (data.root); give a folder of images, in any sub-folders, with --data FOLDER")
-    files = files_under(root)
+    files = files_under(image_folder(root))
     own = next((name for name in ('test', 'valid', 'val') if (root / name).is_dir() and (root / 'train').is_dir()), None)
     if own: train, test = ([f for f in files if f.startswith(f'{part}/')] for part in ('train', own))
     else:

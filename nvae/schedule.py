@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from .config import BadInput, Config, data_source, find_asset, load_config, parse_overrides, shown
+from .config import BadInput, Config, data_source, find_asset, image_folder, load_config, parse_overrides, shown
 from .rundir import RunDir, open_run, read_metrics, read_status, write_status
 from .watch import Bar, clock
 
@@ -140,9 +140,7 @@ def train_headless(name:str,        # a configuration's name, or the path of a Y
 
 def refuse_missing_folder(cfg:Config):
     "Raises `BadInput` for a folder of images that isn't there, before a kernel finds that out"
-    root = cfg.data.root
-    if cfg.data.dataset == 'folder' and root and not Path(root).expanduser().is_dir():
-        raise BadInput(f"there is no folder {root} (data.root); give a folder of images, in any sub-folders, with --data FOLDER")
+    if cfg.data.dataset == 'folder' and cfg.data.root: image_folder(cfg.data.root)
 
 def already_done(cfg:Config, run:RunDir)->Ended|None:
     "What to say where there is nothing left to do"
