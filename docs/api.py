@@ -4,6 +4,7 @@ import io
 import json
 import re
 import tokenize
+from collections import defaultdict
 from typing import NamedTuple
 
 from book import ROOT, source_address
@@ -11,6 +12,19 @@ from book import ROOT, source_address
 FUNCTION = ast.FunctionDef, ast.AsyncFunctionDef
 RAISES = re.compile(r'(?:^|[;,.:]\s+|\s+)[Rr]aises (`?)(\w+)\1\s*(.*)\Z', re.S)
 TABLE = 'parameter', 'type', 'default', 'meaning'
+INDEX = '''# The package
+
+`import nvae` loads nothing; these names are looked up when they are first used.
+They are what is meant for users, and they stay.
+
+| name | defined as |
+|---|---|
+{short}
+
+The modules, folder by folder:
+
+{trees}
+'''
 
 
 class Parameter(NamedTuple):
@@ -23,7 +37,13 @@ class Parameter(NamedTuple):
 
 def label(module, name):
     "Where the book defines a name; labels don't tell `Estimate` from `estimate`, so capitals say so"
-    return f'def-{module}-{"capital-" * name[0].isupper()}{name}'
+    capital = 'capital-' if name[0].isupper() else ''
+    return f'def-{module.replace(".", "-")}-{capital}{name}'
+
+
+def module_file(module):
+    "Where a module lies in the repository"
+    return f'nvae/{module.replace(".", "/")}.py'
 
 
 def defined(source):
@@ -34,7 +54,9 @@ def defined(source):
 def names(node):
     "What one statement defines"
     if isinstance(node, (*FUNCTION, ast.ClassDef)): return [node.name]
-    return [t.id for t in getattr(node, 'targets', []) for t in (t.elts if isinstance(t, ast.Tuple) else [t]) if isinstance(t, ast.Name)]
+    targets = []
+    for target in getattr(node, 'targets', []): targets += target.elts if isinstance(target, ast.Tuple) else [target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def comments(source):
@@ -53,7 +75,8 @@ def comments(source):
 def escaped(text):
     "Plain text with `code` as Markdown, fit for a table's cell"
     parts = re.split(r'(`[^`]+`)', text)
-    return ''.join(p if i % 2 else re.sub(r'([*<$\[\]])', r'\\\1', p) for i, p in enumerate(parts)).replace('|', '\\|').replace('\n', ' ')
+    parts[::2] = [re.sub(r'([*<$\[\]])', r'\\\1', part) for part in parts[::2]]
+    return ''.join(parts).replace('|', '\\|').replace('\n', ' ')
 
 
 def code(text):
@@ -63,20 +86,30 @@ def code(text):
 def parameters(function, said):
     "The parameters of a function; a comment speaks of the last one on its line, as docments have it"
     a = function.args
-    positional, stars = [*a.posonlyargs, *a.args], {a.vararg: '*', a.kwarg: '**'}
-    defaults = dict(zip(positional[::-1], a.defaults[::-1])) | {p: d for p, d in zip(a.kwonlyargs, a.kw_defaults) if d}
-    every = positional + [p for p in (a.vararg,) if p] + a.kwonlyargs + [p for p in (a.kwarg,) if p]
+    positional = [*a.posonlyargs, *a.args]
+    stars = {a.vararg: '*', a.kwarg: '**'}
+    defaults = dict(zip(positional[::-1], a.defaults[::-1]))
+    defaults |= {p: d for p, d in zip(a.kwonlyargs, a.kw_defaults) if d}
+    every = [p for p in (*positional, a.vararg, *a.kwonlyargs, a.kwarg) if p]
     last_on = {p.lineno: p for p in every}
     if function.returns: last_on.pop(function.returns.lineno, None)
     text = lambda node: ast.unparse(node) if node else ''
-    return [Parameter(stars.get(p, '') + p.arg, text(p.annotation), text(defaults.get(p)), said.get(p.lineno, '') if last_on.get(p.lineno) is p else '')
-            for p in every if p.arg not in ('self', 'cls')]
+    rows = []
+    for p in every:
+        if p.arg in ('self', 'cls'): continue
+        meaning = said.get(p.lineno, '') if last_on.get(p.lineno) is p else ''
+        rows.append(Parameter(stars.get(p, '') + p.arg, text(p.annotation), text(defaults.get(p)), meaning))
+    return rows
 
 
 def fields(cls, said):
     "The annotated attributes of a dataclass or named tuple"
-    return [Parameter(n.target.id, ast.unparse(n.annotation), ast.unparse(n.value) if n.value else '', said.get(n.lineno, '')) for n in cls.body
-            if isinstance(n, ast.AnnAssign) and not n.target.id.startswith('_')]
+    rows = []
+    for n in cls.body:
+        if not isinstance(n, ast.AnnAssign) or n.target.id.startswith('_'): continue
+        default = ast.unparse(n.value) if n.value else ''
+        rows.append(Parameter(n.target.id, ast.unparse(n.annotation), default, said.get(n.lineno, '')))
+    return rows
 
 
 def table(rows):
@@ -111,7 +144,8 @@ def returns(function, said):
     doc, raised = described(ast.get_docstring(function))
     if found := RAISES.search(meaning): meaning, raised = meaning[:found.start()], [*raised, (found[2], found[3])]
     kind = code(ast.unparse(function.returns)) if function.returns else ''
-    given = [f':returns: {": ".join(filter(None, [kind, escaped(meaning)]))}'] if (kind or meaning) and kind != '`None`' else []
+    what = ': '.join(filter(None, [kind, escaped(meaning)]))
+    given = [f':returns: {what}'] if what and kind != '`None`' else []
     return given + [f':raises {error}: {escaped(when)}' for error, when in raised]
 
 
@@ -135,18 +169,31 @@ def decorated(node): return [ast.unparse(d) for d in node.decorator_list]
 
 
 def function(node, said, where='', name=None, kind='py:function'):
+    "A function or method"
     doc = described(ast.get_docstring(node))[0]
-    options = ''.join(f':{d}:\n' for d in ('classmethod', 'staticmethod') if d in decorated(node) and kind == 'py:method')
-    return directive(kind, f'{name or node.name}{signature(node)}', escaped(doc), table(parameters(node, said)), '\n'.join(returns(node, said)), where, options=options)
+    marks = [d for d in ('classmethod', 'staticmethod') if d in decorated(node) and kind == 'py:method']
+    options = ''.join(f':{mark}:\n' for mark in marks)
+    body = escaped(doc), table(parameters(node, said)), '\n'.join(returns(node, said)), where
+    return directive(kind, f'{name or node.name}{signature(node)}', *body, options=options)
 
 
 def member(node, said, cls):
     "A method or property"
-    if not {'property', 'cached_property'} & set(decorated(node)): return function(node, said, name=f'{cls.name}.{node.name}', kind='py:method')
-    return directive('py:property', f'{cls.name}.{node.name}', escaped(ast.get_docstring(node) or ''), options=f':type: {ast.unparse(node.returns)}\n' if node.returns else '')
+    name = f'{cls.name}.{node.name}'
+    if not {'property', 'cached_property'} & set(decorated(node)):
+        return function(node, said, name=name, kind='py:method')
+    options = f':type: {ast.unparse(node.returns)}\n' if node.returns else ''
+    return directive('py:property', name, escaped(ast.get_docstring(node) or ''), options=options)
 
 
 def is_config(cls): return 'Frozen' in [ast.unparse(b) for b in cls.bases] + [cls.name]
+
+
+def class_head(init, own):
+    "The signature of a class: its `__init__`'s, or its fields"
+    if init: return signature(init)
+    if not own: return ''
+    return '(' + ', '.join(f'{f.name}={f.default}' if f.default else f.name for f in own) + ')'
 
 
 def class_(node, said, where):
@@ -154,17 +201,24 @@ def class_(node, said, where):
     methods = {m.name: m for m in node.body if isinstance(m, FUNCTION)}
     init, own = methods.get('__init__'), [] if is_config(node) else fields(node, said)
     doc, raised = described(ast.get_docstring(node))
-    head = signature(init) if init else '(' + ', '.join(f'{f.name}={f.default}' if f.default else f.name for f in own) + ')' if own else ''
-    members = [member(m, said, node) for name, m in methods.items() if not name.startswith('_') and ast.get_docstring(m)]
-    keys = 'Its keys are [listed with the others](/reference/keys.md).' if is_config(node) and node.name != 'Frozen' else ''
-    kind = 'py:exception' if re.search(r'Error|Exception', ' '.join(map(ast.unparse, node.bases))) else 'py:class'
-    return directive(kind, f'{node.name}{head}', escaped(doc), keys, table(own or (parameters(init, said) if init else [])),
-                    '\n'.join(f':raises {e}: {escaped(when)}' for e, when in raised), where, *members)
+    shown = [m for name, m in methods.items() if not name.startswith('_') and ast.get_docstring(m)]
+    members = [member(m, said, node) for m in shown]
+    keys = ''
+    if is_config(node) and node.name != 'Frozen': keys = 'Its keys are [listed with the others](/reference/keys.md).'
+    rows = own or (parameters(init, said) if init else [])
+    is_error = re.search(r'Error|Exception', ' '.join(map(ast.unparse, node.bases)))
+    errors = '\n'.join(f':raises {e}: {escaped(when)}' for e, when in raised)
+    kind = 'py:exception' if is_error else 'py:class'
+    head = f'{node.name}{class_head(init, own)}'
+    return directive(kind, head, escaped(doc), keys, table(rows), errors, where, *members)
 
 
 def constant(node, name, said, where):
+    "A constant and its value, shortened"
     value = re.sub(r'\s+', ' ', ast.unparse(node.value))
-    return directive('py:data', name, escaped(said.get(node.lineno, '')), where, options=f':value: {json.dumps(value[:100] + " …" * (len(value) > 100))}\n')
+    if len(value) > 100: value = value[:100] + ' …'
+    meaning, options = escaped(said.get(node.lineno, '')), f':value: {json.dumps(value)}\n'
+    return directive('py:data', name, meaning, where, options=options)
 
 
 def is_command(node): return any(d.startswith('app.command') for d in decorated(node))
@@ -172,8 +226,9 @@ def is_command(node): return any(d.startswith('app.command') for d in decorated(
 
 def entry(node, module, said, root):
     "One public definition"
-    line = source_address(f'nvae/{module}.py', root=root) + f'#L{node.lineno}-L{node.end_lineno}'
-    where = lambda name: f'{{.source}}\n[in the book](#{label(module, name).lower()}) · [source]({line})'
+    line = source_address(module_file(module), root=root) + f'#L{node.lineno}-L{node.end_lineno}'
+    def where(name):
+        return f'{{.source}}\n[in the book](#{label(module, name).lower()}) · [source]({line})'
     if isinstance(node, ast.ClassDef): return [class_(node, said, where(node.name))]
     if isinstance(node, FUNCTION): return [] if is_command(node) else [function(node, said, where(node.name))]
     return [constant(node, name, said, where(name)) for name in names(node)]
@@ -181,42 +236,35 @@ def entry(node, module, said, root):
 
 def module_page(chapter, root):
     "The page of one module"
-    source = (root / f'nvae/{chapter.module}.py').read_text(encoding='utf-8')
+    source = (root / module_file(chapter.module)).read_text(encoding='utf-8')
     tree, said = ast.parse(source), comments(source)
     public = next(ast.literal_eval(n.value) for n in tree.body if names(n) == ['__all__'])
-    entries = [text for node in tree.body if set(names(node)) & set(public) for text in entry(node, chapter.module, said, root)]
-    return '\n\n'.join([f'# nvae.{chapter.module}', f'{{.subtitle}}\n{escaped(ast.get_docstring(tree) or "")}', f'Explained in [the book](/{chapter.page}.ipynb).',
-                        f'```{{py:module}} nvae.{chapter.module}\n```', *entries]) + '\n'
+    shown = [node for node in tree.body if set(names(node)) & set(public)]
+    entries = [text for node in shown for text in entry(node, chapter.module, said, root)]
+    head = [f'# nvae.{chapter.module}', f'{{.subtitle}}\n{escaped(ast.get_docstring(tree) or "")}',
+            f'Explained in [the book](/{chapter.page}.ipynb).', f'```{{py:module}} nvae.{chapter.module}\n```']
+    return '\n\n'.join([*head, *entries]) + '\n'
 
 
 def home(root):
     "The names of the package itself: name → where it is defined"
     tree = ast.parse((root / 'nvae/__init__.py').read_text(encoding='utf-8'))
-    call = next(n.value for n in tree.body if names(n) == ['_home'])
-    return {k.arg: k.value.value for k in call.keywords}
+    return ast.literal_eval(next(n.value for n in tree.body if names(n) == ['_home']))
 
 
 def index_page(modules, root):
-    "All modules, and the names that `import nvae` gives at once"
+    "The names that `import nvae` gives at once, and all modules by folder"
     short = '\n'.join(f'| `nvae.{name}` | `nvae.{target}` |' for name, target in home(root).items())
-    listed = '\n'.join(f'nvae.{c.module} <{c.module}>' for c in modules)
-    return f'''# The package
-
-`import nvae` loads nothing; these names are looked up when they are first used. Every other public name stands in its module.
-
-| name | defined as |
-|---|---|
-{short}
-
-```{{toctree}}
-:maxdepth: 1
-
-{listed}
-```
-'''
+    folders = defaultdict(list)
+    for module in sorted(c.module for c in modules): folders[module.rpartition('.')[0]].append(module)
+    trees = []
+    for folder in sorted(folders):
+        listed = '\n'.join(f'nvae.{module} <{module}>' for module in folders[folder])
+        trees.append(f'```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```')
+    return INDEX.format(short=short, trees='\n\n'.join(trees))
 
 
 def pages(chapters, root=ROOT):
     "The reference by file name"
-    modules = [c for c in chapters if c.module and c.folder]
+    modules = [c for c in chapters if c.module and c.part]
     return {'api/index.md': index_page(modules, root), **{f'api/{c.module}.md': module_page(c, root) for c in modules}}

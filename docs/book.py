@@ -8,9 +8,29 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = (  # folder on the site, title, last number of its notebooks
-    ('ground', 'I Ground', 3), ('network', 'II The network', 8), ('learning', 'III Learning', 12), ('using', 'IV Using', 19),
-    ('bench', 'V The bench', 39), ('tutorials', 'VI Tutorials', 89), ('sources', 'Sources', 99))
+PARTS = {  # folder of nbs/ -> its title, in reading order
+    '1_idea': 'The idea',
+    '2_network': 'The network',
+    '3_learning': 'Learning',
+    '4_using': 'Using a trained model',
+    '5_tutorials': 'Tutorials',
+    '6_results': 'Results',
+    'workbench': 'Workbench',
+    'engine': 'Engine room',
+    'appendix': 'Appendix',
+}
+ROOMS = {  # folder of nbs/engine/ -> its title, in reading order
+    'ground': 'Ground',
+    'data': 'Data',
+    'plots': 'Plots',
+    'network': 'A faster network, and what it costs',
+    'runs': 'Runs',
+    'training': 'Training',
+    'boards': 'Boards',
+    'schedule': 'Schedules of runs',
+    'sharing': 'Sharing',
+    'command': 'The command line',
+}
 
 
 def settings(root=ROOT):
@@ -26,36 +46,73 @@ def source_address(path, kind='blob', root=ROOT):
     return f"{ini['git_url']}{kind}/{ini['branch']}/{path}"
 
 
+def unnumbered(name):
+    "02_cells -> cells"
+    return re.sub(r'^\d+_', '', name)
+
+
 @dataclass(frozen=True)
 class Chapter:
-    "A notebook of nbs/ as a page: 05_cells.ipynb becomes network/cells"
+    "A notebook of nbs/ as a page: nbs/2_network/03_cells.ipynb becomes network/cells"
     path: Path
+    nbs: Path
 
     @property
-    def number(self): return int(re.match(r'\d*', self.path.stem)[0] or -1)
+    def name(self):
+        "Its path below nbs/, as links and messages have it: 2_network/03_cells.ipynb"
+        return self.path.relative_to(self.nbs).as_posix()
 
     @property
-    def name(self): return re.sub(r'^\d+[a-z]?_', '', self.path.stem)
+    def part(self):
+        "The folder of nbs/ that it lies in: 2_network; empty for the front page"
+        parents = self.path.relative_to(self.nbs).parts[:-1]
+        return parents[0] if parents else ''
 
     @property
-    def folder(self): return '' if self.number < 0 else next(folder for folder, _, last in PARTS if self.number <= last)
+    def room(self):
+        "The folder within the engine room: ground; empty elsewhere"
+        parents = self.path.relative_to(self.nbs).parts[:-1]
+        return parents[1] if len(parents) > 1 else ''
 
     @property
-    def page(self): return f'{self.folder}/{self.name}'.lstrip('/')
+    def page(self):
+        "Its address on the site"
+        return '/'.join(unnumbered(part) for part in self.path.relative_to(self.nbs).with_suffix('').parts)
+
+    @property
+    def order(self):
+        "What chapters are sorted by: part, room, number"
+        parts, rooms = ['', *PARTS], ['', *ROOMS]
+        return parts.index(self.part), rooms.index(self.room), self.path.name
 
     @cached_property
-    def notebook(self): return nbformat.read(self.path, as_version=4)
+    def notebook(self):
+        return nbformat.read(self.path, as_version=4)
+
+    @property
+    def title(self):
+        "Its first heading"
+        headings = (re.match(r'# (.+)', cell.source) for cell in self.notebook.cells if cell.cell_type == 'markdown')
+        return next((found[1].strip() for found in headings if found), self.path.stem)
 
     @property
     def module(self):
         "The module that it exports, or None"
-        found = (re.search(r'^#\|\s*default_exp\s+(\w+)', cell.source, re.M) for cell in self.notebook.cells if cell.cell_type == 'code')
+        sources = (cell.source for cell in self.notebook.cells if cell.cell_type == 'code')
+        found = (re.search(r'^#\|\s*default_exp\s+([\w.]+)', source, re.M) for source in sources)
         return next((match[1] for match in found if match), None)
 
 
 def chapters(root=ROOT):
-    "Every notebook in reading order, the front page first; raises `ValueError` where two would be the same page"
-    pages = sorted((Chapter(path) for path in (root / 'nbs').glob('*.ipynb')), key=lambda c: (c.number, c.path.stem))
-    doubles = {c.page for c in pages if sum(d.page == c.page for d in pages) > 1}
+    """Every notebook in reading order, the front page first
+
+    Raises `ValueError` for a notebook in a folder that is no part of the book, and where two would be the same page"""
+    nbs = root / 'nbs'
+    paths = [path for path in nbs.rglob('*.ipynb') if '.ipynb_checkpoints' not in path.parts]
+    every = [Chapter(path, nbs) for path in paths]
+    lost = [c.name for c in every if c.part not in ['', *PARTS] or c.room not in ['', *ROOMS]]
+    if lost: raise ValueError(f'not in a part of the book: {", ".join(sorted(lost))}')
+    pages = [c.page for c in every]
+    doubles = {page for page in pages if pages.count(page) > 1}
     if doubles: raise ValueError(f'two notebooks would be the page {", ".join(sorted(doubles))}')
-    return pages
+    return sorted(every, key=lambda c: c.order)

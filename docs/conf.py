@@ -19,10 +19,11 @@ nvae_home = {name: f'nvae.{target}' for name, target in home(ROOT).items()}
 
 nb_execution_mode = 'off'
 nb_merge_streams = True
-nb_render_markdown_format = 'myst'  # what a cell shows as Markdown is read like prose: tables, formulae, links to the reference
+nb_render_markdown_format = 'myst'  # what a cell shows as Markdown is read like prose: tables, formulae, links
 nb_ipywidgets_js = {}  # widgets are shown as pictures; their scripts would come from elsewhere
 nb_cell_metadata_key = 'mystnb'
-nb_mime_priority_overrides = [('html', kind, order) for order, kind in enumerate(('image/svg+xml', 'image/png', 'image/jpeg', 'text/markdown', 'text/html', 'text/plain'), 1)]
+PREFERRED = 'image/svg+xml', 'image/png', 'image/jpeg', 'text/markdown', 'text/html', 'text/plain'
+nb_mime_priority_overrides = [('html', kind, order) for order, kind in enumerate(PREFERRED, 1)]
 myst_enable_extensions = ['amsmath', 'attrs_block', 'attrs_inline', 'deflist', 'dollarmath', 'fieldlist']
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
@@ -39,7 +40,8 @@ templates_path = ['templates']
 html_context = {'site_address': address, 'repository': ini['git_url'].rstrip('/')}
 html_copy_source = False
 html_show_search_summary = False  # a page from a folder can't fetch others
-html_theme_options = {'navigation_with_keys': False, 'source_repository': '', 'light_css_variables': {}, 'dark_css_variables': {}}
+html_theme_options = {
+    'navigation_with_keys': False, 'source_repository': '', 'light_css_variables': {}, 'dark_css_variables': {}}
 pygments_style, pygments_dark_style = 'a11y-high-contrast-light', 'a11y-high-contrast-dark'
 add_module_names = False
 toc_object_entries_show_parents = 'hide'

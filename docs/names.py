@@ -20,12 +20,14 @@ class Names:
         self.short = defaultdict(set)
         for full, entry in self.objects.items():
             for word in self.words(full, entry.objtype): self.short[word].add(full)
-        for word, full in (env.config.nvae_home or {}).items(): self.short[f'nvae.{word}'] = {full}
+        for word, full in (env.config.nvae_home or {}).items():
+            self.short[f'nvae.{word}'] = {full}
 
     def words(self, full, kind):
-        "nvae.model.NVAE.encode: by `model.NVAE.encode` and `NVAE.encode`; only functions, classes and keys by their last word"
+        "nvae.network.model.NVAE.encode: by `model.NVAE.encode`, `NVAE.encode`; functions, classes, keys by the last word"
         parts = full.split('.')
-        few = 1 if kind in ('function', 'class', 'exception') or full.startswith(CONFIGS) and kind == 'attribute' else 2
+        is_key = kind == 'attribute' and full.startswith(CONFIGS)
+        few = 1 if is_key or kind in ('function', 'class', 'exception') else 2
         return ['.'.join(parts[i:]) for i in range(len(parts)) if len(parts) - i >= few]
 
     def find(self, text, module=''):
@@ -63,7 +65,8 @@ class LinkNames(SphinxPostTransform):
         text = literal.astext()
         place = names.find(text, self.module())
         if place:
-            uri = self.app.builder.get_relative_uri(self.env.docname, place[0]) + f'#{place[1]}'
+            page = self.app.builder.get_relative_uri(self.env.docname, place[0])
+            uri = f'{page}#{place[1]}'
             link = nodes.reference('', '', internal=True, refuri=uri, classes=['name'])
             literal.replace_self(link)
             link += literal

@@ -1,6 +1,6 @@
 """The pictures under docs/images, for the README, the gallery and the pages of the boards, and how each is made.
 
-python docs/pictures.py    makes those again that are older than what they show; docs/images/made.json remembers what that was"""
+python docs/pictures.py    makes those again that are older than what they show (docs/images/made.json knows)"""
 import base64
 import hashlib
 import io
@@ -21,11 +21,16 @@ IMAGES, RECORD = Path('docs/images'), 'made.json'
 WIDTH = 700  # pixels, about: the drawn pictures are enlarged by a whole number
 SHOTS = Path('test-output/boards')
 BOARDS = {  # what docs/images/boards holds in two themes, and what one sees there
-    'sample': ('21_sample', 'The sampling board: a slider for the temperature, buttons for new and earlier images, and nine samples.'),
-    'cherry': ('22_cherry_pick', 'The board for cherry-picking: nine samples at the left, those already picked in their order at the right.'),
-    'explore': ('23_explore', 'The board for exploring latents: one row of variants per latent group.'),
-    'interpolate': ('24_interpolate', 'The board for interpolating: two images at the ends, the steps between them.'),
-    'step': ('25_step_through', 'The board that steps through the hierarchy, group by group.')}
+    'sample': (
+        '01_sample',
+        'The sampling board: a slider for the temperature, buttons for new and earlier images, and nine samples.'),
+    'cherry': (
+        '02_cherry_pick',
+        'The board for cherry-picking: nine samples at the left, those already picked in their order at the right.'),
+    'explore': ('03_explore', 'The board for exploring latents: one row of variants per latent group.'),
+    'interpolate': ('04_interpolate', 'The board for interpolating: two images at the ends, the steps between them.'),
+    'step': ('05_step_through', 'The board that steps through the hierarchy, group by group.')}
+WORKBENCH = 'nbs/workbench'
 
 
 class Picture(NamedTuple):
@@ -34,18 +39,30 @@ class Picture(NamedTuple):
     caption: str
 
 
-def samples(temperature): return f'image_grid(nvae.sample_images(nvae.load("demo"), n=14, temperature={temperature}, seed=0), n_cols=7)'
+def samples(temperature):
+    "The expression that draws two rows of samples"
+    drawn = f'nvae.sample_images(nvae.load("demo"), n=14, temperature={temperature}, seed=0)'
+    return f'nvae.image_grid({drawn}, n_cols=7)'
 
 
 PICTURES = {
     'samples': Picture(samples(0.7), 'Fourteen samples at temperature 0.7: the first of seed 0, nobody picked them.'),
     'samples-cool': Picture(samples(0.4), 'The same noise at temperature 0.4: plainer faces, fewer accidents.'),
-    'samples-hot': Picture(samples(1.0), 'The same noise at temperature 1, the model as it was trained: more variety, more that went wrong.'),
-    'explore': Picture('nvae explore demo 0.7 --n 8', 'One row per latent group, coarse to fine: fresh noise in that group alone. The unchanged image comes first.'),
-    'interpolate': Picture('nvae interpolate demo docs/images/faces/anna.png docs/images/faces/ben.png 7 --space noise --path spherical',
-                           'From one held-out face to another through the latents; the two originals stand at the ends.'),
-    'reconstruct': Picture('nvae reconstruct demo docs/images/faces/*.png --groups 3', 'Seven held-out faces above; below, what the three coarsest groups know of them.')}
-FACES = {'anna': 1_000_010, 'ben': 1_000_013, 'cleo': 1_000_005, 'dan': 1_000_007, 'emma': 1_000_000, 'flora': 1_000_002, 'gus': 1_000_014}  # held-out faces by number, for the commands that want image files
+    'samples-hot': Picture(
+        samples(1.0),
+        'The same noise at temperature 1, the model as it was trained: more variety, more that went wrong.'),
+    'explore': Picture(
+        'nvae explore demo 0.7 --n 8',
+        'One row per latent group, coarse to fine: fresh noise in that group alone. The unchanged image comes first.'),
+    'interpolate': Picture(
+        'nvae interpolate demo docs/images/faces/anna.png docs/images/faces/ben.png 7 --space noise --path spherical',
+        'From one held-out face to another through the latents; the two originals stand at the ends.'),
+    'reconstruct': Picture(
+        'nvae reconstruct demo docs/images/faces/*.png --groups 3',
+        'Seven held-out faces above; below, what the three coarsest groups know of them.')}
+FACES = {  # held-out faces by number, for the commands that want image files
+    'anna': 1_000_010, 'ben': 1_000_013, 'cleo': 1_000_005, 'dan': 1_000_007, 'emma': 1_000_000, 'flora': 1_000_002,
+    'gus': 1_000_014}
 
 
 def digest(*parts):
@@ -59,32 +76,40 @@ def of_drawing(name, root=ROOT):
 
 
 def training_curves(root=ROOT):
-    "The figure that nbs/20_train.ipynb holds of its run, as PNG"
-    cell = next(c for c in nbformat.read(root / 'nbs/20_train.ipynb', as_version=4).cells if c.cell_type == 'code' and 'watch=Board()' in c.source)
+    "The figure that the training notebook holds of its run, as PNG"
+    cell = next(cell for cell in code_cells(root / WORKBENCH / '00_train.ipynb') if 'watch=Board()' in cell.source)
     return base64.b64decode(next(o.data['image/png'] for o in cell.outputs if 'image/png' in o.get('data', {})))
 
 
-def code_of(path): return '\n'.join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == 'code')
+def code_cells(path):
+    "The code cells of a notebook"
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == 'code']
 
 
 def of_board(stem, root=ROOT):
-    "What a board's screenshot depends on: its notebook's code, and the modules of the boards"
-    modules = sorted(path for pattern in ('*board.py', 'hierarchy.py', 'sources.py', 'steps.py', 'studio.py', 'widgets.py') for path in (root / 'nvae').glob(pattern))
-    return digest(code_of(root / f'nbs/{stem}.ipynb'), *(path.read_bytes() for path in modules))
+    "What a board's screenshot depends on: its notebook's code, the modules of the boards, and their scripts and styles"
+    source = '\n'.join(cell.source for cell in code_cells(root / WORKBENCH / f'{stem}.ipynb'))
+    files = sorted([*(root / 'nvae/boards').glob('*.py'), *(root / 'nbs/assets').glob('*')])
+    return digest(source, *(path.read_bytes() for path in files))
 
 
 def wanted(root=ROOT):
     "Every picture there should be: its name below docs/images → what it shows, as a fingerprint"
-    boards = {name: of_board(stem, root) for name, (stem, _) in BOARDS.items() if (root / f'nbs/{stem}.ipynb').exists()}
-    return ({'train.webp': digest(training_curves(root))} | {f'{name}.webp': of_drawing(name, root) for name in PICTURES}
-            | {f'boards/{name}-{theme}.webp': value for name, value in boards.items() for theme in ('light', 'dark')})
+    prints = {'train.webp': digest(training_curves(root))}
+    prints |= {f'{name}.webp': of_drawing(name, root) for name in PICTURES}
+    for name, (stem, _) in BOARDS.items():
+        board = of_board(stem, root)
+        prints |= {f'boards/{name}-light.webp': board, f'boards/{name}-dark.webp': board}
+    return prints
 
 
 def stale(root=ROOT):
     "The pictures that are missing, or show something that has changed since"
     record = root / IMAGES / RECORD
     made = json.loads(record.read_text(encoding='utf-8')) if record.exists() else {}
-    return [name for name, value in wanted(root).items() if made.get(name) != value or not (root / IMAGES / name).exists()]
+    def is_current(name, value):
+        return made.get(name) == value and (root / IMAGES / name).exists()
+    return [name for name, value in wanted(root).items() if not is_current(name, value)]
 
 
 def is_shell(command): return command.startswith('nvae ')
@@ -92,13 +117,14 @@ def is_shell(command): return command.startswith('nvae ')
 
 def drawn(command):
     "The picture that a command, or an expression of Python, gives; raises `RuntimeError` when the command fails"
-    import nvae.cli
-    from nvae.viz import image_grid
-    if not is_shell(command): return eval(command, dict(nvae=nvae, image_grid=image_grid))
+    import nvae
+    from nvae.cli import main
+    if not is_shell(command): return eval(command, dict(nvae=nvae))
     with tempfile.TemporaryDirectory() as folder:
         png = Path(folder) / 'picture.png'
-        words = [path for word in shlex.split(command)[1:] for path in (sorted(glob(word)) if '*' in word else [word])]
-        if nvae.cli.main([*words, '--out', str(png)]): raise RuntimeError(f'{command} failed')
+        words = []
+        for word in shlex.split(command)[1:]: words += sorted(glob(word)) if '*' in word else [word]
+        if main([*words, '--out', str(png)]): raise RuntimeError(f'{command} failed')
         return Image.open(png).copy()
 
 
@@ -127,7 +153,8 @@ def keep_shot(name, root=ROOT):
     "A screenshot as a small WebP file"
     target = root / IMAGES / name
     target.parent.mkdir(exist_ok=True)
-    with Image.open(root / SHOTS / Path(name).with_suffix('.png').name) as image: image.convert('RGB').save(target, quality=80, method=6)
+    with Image.open(root / SHOTS / Path(name).with_suffix('.png').name) as image:
+        image.convert('RGB').save(target, quality=80, method=6)
 
 
 def remake(name, root):
@@ -142,23 +169,45 @@ def refresh(root=ROOT):
     old, fingerprints = stale(root), wanted(root)
     if any(name.startswith('boards/') for name in old): photograph(root)
     for name in old: remake(name, root)
-    if old: (root / IMAGES / RECORD).write_text(json.dumps(fingerprints, indent=1, sort_keys=True) + '\n', encoding='utf-8')
+    if old:
+        record = json.dumps(fingerprints, indent=1, sort_keys=True) + '\n'
+        (root / IMAGES / RECORD).write_text(record, encoding='utf-8')
     return old
 
 
-def boards(stem):
+def figure(name, caption, options=''):
+    "A picture of docs/images with its caption"
+    return f'```{{figure}} /images/{name}.webp\n{options}:alt: {caption}\n\n{caption}\n```'
+
+
+def boards(chapter):
     "Markdown that shows a board's notebook as it looks when it runs, in the reader's theme"
-    name, caption = next(((name, caption) for name, (of, caption) in BOARDS.items() if of == stem), (None, None))
-    return '' if name is None else '\n\n'.join(f'```{{figure}} /images/boards/{name}-{theme}.webp\n:figclass: only-{theme}\n:alt: {caption}\n\n{caption}\n```'
-                                                for theme in ('light', 'dark'))
+    for name, (stem, caption) in BOARDS.items():
+        if chapter == f'workbench/{stem}.ipynb':
+            light = figure(f'boards/{name}-light', caption, ':figclass: only-light\n')
+            dark = figure(f'boards/{name}-dark', caption, ':figclass: only-dark\n')
+            return f'{light}\n\n{dark}'
+    return ''
+
+
+GALLERY = '''# Gallery
+
+{.subtitle}
+What the small model that comes with the kit draws, and the commands that draw it
+
+The model learned from 20,000 drawn faces of 32×32 pixels, eight times each, in 98 minutes on one processor core
+([its configuration](configs.md#config-demo)). Nothing here was chosen: every picture is the first that its command
+gives, and the command gives it again.
+'''
 
 
 def gallery_page():
     "The drawn pictures, each with its command"
-    shown = [f'```{{figure}} /images/{name}.webp\n:alt: {p.caption}\n\n{p.caption}\n```\n\n```{"sh" if is_shell(p.command) else "python"}\n{p.command}\n```' for name, p in PICTURES.items()]
-    return '\n\n'.join(['# Gallery', '{.subtitle}\nWhat the small model that comes with the kit draws, and the commands that draw it',
-                        'The model learned from 20,000 drawn faces of 32×32 pixels, eight times each, in 98 minutes on one processor core ([its configuration](configs.md#config-demo)). Nothing here was chosen: '
-                        'every picture is the first that its command gives, and the command gives it again.', *shown]) + '\n'
+    shown = [GALLERY]
+    for name, picture in PICTURES.items():
+        language = 'sh' if is_shell(picture.command) else 'python'
+        shown += [figure(name, picture.caption), f'```{language}\n{picture.command}\n```']
+    return '\n\n'.join(shown) + '\n'
 
 
 if __name__ == '__main__':

@@ -14,7 +14,8 @@ def absolute(markdown, base, branch, folder='nbs'):
         picture, text, target = match.groups()
         path, hash_, part = target.partition('#')
         if not path or re.match(r'[a-z]+:', target): return match[0]
-        return f'{picture}[{text}]({base}{"raw" if picture else "blob"}/{branch}/{normpath(f"{folder}/{path}")}{hash_}{part})'
+        kind = 'raw' if picture else 'blob'
+        return f'{picture}[{text}]({base}{kind}/{branch}/{normpath(f"{folder}/{path}")}{hash_}{part})'
     return re.sub(r'(!?)\[([^\]]*)\]\(([^)\s]+)\)', address, markdown)
 
 
@@ -28,7 +29,8 @@ def render(root=ROOT):
 def missing(root=ROOT):
     "Files of the repository that the front page points to, and that are not there"
     targets = re.findall(r'\]\(([^)\s#]+)', (root / 'nbs/index.ipynb').read_text(encoding='utf-8'))
-    return sorted({normpath(f'nbs/{t}') for t in targets if not re.match(r'[a-z]+:', t) and not (root / 'nbs' / t).exists()})
+    files = [target for target in targets if not re.match(r'[a-z]+:', target)]
+    return sorted({normpath(f'nbs/{file}') for file in files if not (root / 'nbs' / file).exists()})
 
 
 def is_stale(root=ROOT):

@@ -1,15 +1,17 @@
-"Turns the notebooks into pages for Sphinx: their stored outputs, without directives, with captions, alt texts and links of the site"
+"Turns the notebooks into pages for Sphinx: stored outputs, no directives, captions, alt texts, links of the site"
 import re
 import shutil
 from copy import deepcopy
+from pathlib import Path
 from posixpath import normpath
 
 import api
 import nbformat
 import pictures
-from book import PARTS, ROOT, chapters, source_address
+from book import PARTS, ROOMS, ROOT, chapters, source_address
 
 STAGED = ROOT / '_proc'
+ENGINE = 'engine/index'
 REFERENCE = 'reference/gallery', 'reference/commands', 'reference/configs', 'reference/keys', 'api/index'
 DIRECTIVE = re.compile(r'^#\|.*\n?', re.M)
 CAPTION = re.compile(r'\A\s*\*(?![*\s])(.+?)(?<![*\s])\*(?=\s|\Z)', re.S)
@@ -46,79 +48,131 @@ def heading(part):
 
 
 class Stager:
-    "Notebooks by their file names become pages; `problems` collects what a reader would stumble over"
+    "Notebooks become pages; `problems` collects what a reader would stumble over"
     def __init__(self, root=ROOT):
-        self.root, self.chapters, self.problems = root, chapters(root), []
-        self.pages = {c.path.name: c.page for c in self.chapters}
+        self.root = root
+        self.chapters = chapters(root)
+        self.problems = []
+        self.pages = {c.name: c.page for c in self.chapters}
+
+    def complain(self, chapter, what):
+        "Remember a problem of a chapter"
+        self.problems.append(f'{chapter.name}: {what}')
 
     def address(self, chapter, target):
-        "A link of a notebook as a link of the site: other notebooks to their pages, files of the repository to where it is shown"
+        "A link of a notebook as a link of the site: notebooks to their pages, other files to the repository"
         path, hash_, part = target.partition('#')
-        if not path or re.match(r'[a-z]+:', target): return f'#{heading(part)}' if hash_ and not path else target
-        if path in self.pages: return f'/{self.pages[path]}.ipynb{hash_}{heading(part)}'
-        file = normpath(f'nbs/{path}')
-        if not (self.root / file).exists(): self.problems.append(f'{chapter.path.name}: a link to {target}, which does not exist')
+        if re.match(r'[a-z]+:', target): return target
+        if not path: return f'#{heading(part)}' if hash_ else target
+        file = normpath(f'nbs/{Path(chapter.name).parent}/{path}')
+        page = self.pages.get(file.removeprefix('nbs/'))
+        if page is not None: return f'/{page}.ipynb{hash_}{heading(part)}'
+        if not (self.root / file).exists(): self.complain(chapter, f'a link to {target}, which does not exist')
         if file.startswith('docs/images/'): return f'/{file.removeprefix("docs/")}'
         return source_address(file, root=self.root)
 
     def links(self, chapter, markdown):
         "The same text, its links as the site's; what stands in code is left alone"
-        return LINK_OR_CODE.sub(lambda m: f'{m[1]}({self.address(chapter, m[2])})' if m[2] else m[0], markdown)
+        def replaced(match):
+            return f'{match[1]}({self.address(chapter, match[2])})' if match[2] else match[0]
+        return LINK_OR_CODE.sub(replaced, markdown)
 
     def caption(self, chapter, cell, following):
         "Takes the caption, the emphasised first sentence(s) after a figure, out of the following cell"
-        found = CAPTION.match(following.source) if following and following.cell_type == 'markdown' else None
+        is_prose = following and following.cell_type == 'markdown'
+        found = CAPTION.match(following.source) if is_prose else None
         if not found:
-            self.problems.append(f'{chapter.path.name}: no *caption* follows the figure of the cell {cell.source.strip()[-60:]!r}')
+            self.complain(chapter, f'no *caption* follows the figure of the cell {cell.source.strip()[-60:]!r}')
             return
         following.source = following.source[found.end():].lstrip()
         text = self.links(chapter, found[1])
         cell.metadata['mystnb'] = {'image': {'alt': plain(text)}, 'figure': {'caption': text}}
 
+    def labels(self, chapter, cell):
+        "Where the reference finds what an exported cell defines"
+        if not says(cell, 'export'): return []
+        text = ''.join(f'({api.label(chapter.module, name)})=\n' for name in api.defined(cell.source))
+        return [nbformat.v4.new_markdown_cell(text)] if text else []
+
     def code(self, chapter, cell, following):
         "A code cell for readers"
         cell.outputs = [o for o in cell.outputs if not is_widget(o) or is_figure(o)]
         figures = [o for o in cell.outputs if is_figure(o)]
-        if len(figures) > 1: self.problems.append(f'{chapter.path.name}: a cell with {len(figures)} figures can carry one caption only')
+        if len(figures) > 1:
+            self.complain(chapter, f'a cell with {len(figures)} figures can carry one caption only')
         if figures: self.caption(chapter, cell, following)
-        labels = ''.join(f'({api.label(chapter.module, name)})=\n' for name in api.defined(cell.source)) if says(cell, 'export') else ''
+        labels = self.labels(chapter, cell)
         cell.source = DIRECTIVE.sub('', cell.source).strip()
         if cell.source.startswith('%%bash'): return typed(cell)
-        return ([nbformat.v4.new_markdown_cell(labels)] if labels else []) + [cell] * bool(cell.source or cell.outputs)
+        return labels + ([cell] if cell.source or cell.outputs else [])
 
     def about(self, chapter):
         "A line below the subtitle: the module's reference, and the notebook itself"
-        module = f'Module [`nvae.{chapter.module}`](/api/{chapter.module}.md) · ' if chapter.module and chapter.folder else ''
-        return f'\n\n{{.chapter}}\n{module}[{chapter.path.name}]({source_address(f"nbs/{chapter.path.name}", root=self.root)})'
+        module = f'Module [`nvae.{chapter.module}`](/api/{chapter.module}.md) · ' if chapter.module else ''
+        address = source_address(f'nbs/{chapter.name}', root=self.root)
+        return f'\n\n{{.chapter}}\n{module}[{chapter.path.name}]({address})'
 
     def markdown(self, chapter, cell):
+        "A cell of prose for readers"
         cell.source = self.links(chapter, cell.source)
         title = re.match(r'#\s+\S.*\n+(>.*)', cell.source)
-        about = self.about(chapter) if chapter.folder else ''
-        if title: cell.source = f'{cell.source[:title.start(1)]}{{.subtitle}}\n{title[1]}{about}\n\n{cell.source[title.end():].lstrip()}'
+        if title:
+            head, rest = cell.source[:title.start(1)], cell.source[title.end():].lstrip()
+            about = self.about(chapter) if chapter.part else ''
+            cell.source = f'{head}{{.subtitle}}\n{title[1]}{about}\n\n{rest}'
         return [cell] if cell.source.strip() else []
 
     def notebook(self, chapter):
         "The notebook that Sphinx reads"
         given, shown = deepcopy(chapter.notebook), []
-        cells = given.cells
-        for cell, following in zip(cells, [*cells[1:], None]):
+        for cell, following in zip(given.cells, [*given.cells[1:], None]):
             if says(cell, 'hide'): continue
-            shown += self.code(chapter, cell, following) if cell.cell_type == 'code' else self.markdown(chapter, cell) if cell.cell_type == 'markdown' else []
-        given.cells = with_board(shown, pictures.boards(chapter.path.stem))
+            if cell.cell_type == 'code': shown += self.code(chapter, cell, following)
+            elif cell.cell_type == 'markdown': shown += self.markdown(chapter, cell)
+        given.cells = with_board(shown, pictures.boards(chapter.name))
         return given
 
 
 def with_board(cells, markdown):
     "A board's picture stands where JupyterLab would show the board: below the code cell that ends with its name"
-    below = next((i for i, cell in enumerate(cells, 1) if cell.cell_type == 'code' and cell.source.splitlines()[-1:] == ['board']), len(cells))
-    return cells[:below] + [nbformat.v4.new_markdown_cell(markdown)] * bool(markdown) + cells[below:]
+    if not markdown: return cells
+    ends = [cell.source.splitlines()[-1:] if cell.cell_type == 'code' else [] for cell in cells]
+    below = ends.index(['board']) + 1 if ['board'] in ends else len(cells)
+    return [*cells[:below], nbformat.v4.new_markdown_cell(markdown), *cells[below:]]
+
+
+def toctree(caption, pages):
+    "One part of the sidebar"
+    return '\n'.join([f'```{{toctree}}\n:hidden:\n:caption: {caption}\n', *pages, '```'])
+
+
+def unfolded(pages, depth):
+    "A table of contents that stands on the page"
+    return '\n'.join(['```{toctree}', f':maxdepth: {depth}', '', *pages, '```'])
 
 
 def contents(pages):
-    "The table of contents: the parts of the book, then what is generated"
-    parts = [(title, [c.page for c in pages if c.folder == folder]) for folder, title, _ in PARTS] + [('Reference', REFERENCE)]
-    return '\n\n'.join(f'```{{toctree}}\n:hidden:\n:caption: {title}\n\n' + '\n'.join(inside) + '\n```' for title, inside in parts if inside)
+    "The sidebar: the parts of the book, the engine room as one folded entry, then what is generated"
+    shown = []
+    for part, title in PARTS.items():
+        inside = [c.page for c in pages if c.part == part]
+        if part == 'engine' and inside: inside = [ENGINE]
+        if inside: shown.append(toctree(title, inside))
+    return '\n\n'.join([*shown, toctree('Reference', REFERENCE)])
+
+
+def engine_pages(pages):
+    "The page that unfolds the engine room, and a page for each of its rooms: name -> text"
+    engine = [c for c in pages if c.part == 'engine']
+    if not engine: return {}
+    rooms = [room for room in ROOMS if any(c.room == room for c in engine)]
+    children = [f'/{c.page}' for c in engine if not c.room] + [f'/engine/{room}/index' for room in rooms]
+    said = '{.subtitle}\nEverything that is not the network: for whoever changes the kit'
+    texts = {f'{ENGINE}.md': f'# Engine room\n\n{said}\n\n{unfolded(children, 2)}\n'}
+    for room in rooms:
+        inside = [f'/{c.page}' for c in engine if c.room == room]
+        texts[f'engine/{room}/index.md'] = f'# {ROOMS[room]}\n\n{unfolded(inside, 1)}\n'
+    return texts
 
 
 def write(path, text):
@@ -130,8 +184,9 @@ def write_chapters(stager, target):
     "The pages of the book; the front page holds the contents"
     for chapter in stager.chapters:
         notebook = stager.notebook(chapter)
-        if not chapter.folder: notebook.cells.append(nbformat.v4.new_markdown_cell(contents(stager.chapters)))
+        if not chapter.part: notebook.cells.append(nbformat.v4.new_markdown_cell(contents(stager.chapters)))
         write(target / f'{chapter.page}.ipynb', nbformat.writes(notebook))
+    for page, text in engine_pages(stager.chapters).items(): write(target / page, text)
 
 
 def stage(target=STAGED, root=ROOT):
@@ -140,7 +195,9 @@ def stage(target=STAGED, root=ROOT):
     shutil.rmtree(target, ignore_errors=True)
     stager = Stager(root)
     write_chapters(stager, target)
-    for page, text in {**api.pages(stager.chapters, root), **tables.pages(target), 'reference/gallery.md': pictures.gallery_page()}.items(): write(target / page, text)
+    gallery = {'reference/gallery.md': pictures.gallery_page()}
+    generated = api.pages(stager.chapters, root) | tables.pages(target) | gallery
+    for page, text in generated.items(): write(target / page, text)
     shutil.copytree(root / 'docs/images', target / 'images', dirs_exist_ok=True)
     return stager.problems
 
