@@ -1,9 +1,11 @@
 # Assumes make, git and a Python >= 3.11 with venv; PYTHON=... chooses it. Everything else lives in .venv.
+# RESOLUTION=lowest-direct installs the lowest versions that settings.ini allows.
 PYTHON ?= python3
 BIN := .venv/bin
+RESOLUTION ?= highest
 READY := .venv/.ready
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-long test-browser check docs docs-serve test-site lab bench bench-boards results readme clean
+.PHONY: help quickstart test test-long test-browser check types docs docs-serve test-site lab bench bench-boards results readme clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -12,7 +14,8 @@ $(READY): settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(f"nvae needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}: choose another by make PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing nvae and what it needs into .venv"
-	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[dev]' \
+	@$(BIN)/python -m pip install --quiet uv && \
+	  $(BIN)/uv pip install --quiet --compile-bytecode --resolution $(RESOLUTION) --python $(BIN)/python -e '.[dev]' \
 	  || $(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@
 
@@ -20,8 +23,11 @@ quickstart: $(READY) ## train a small NVAE on drawn faces and leave samples: min
 	@$(BIN)/nvae train quickstart
 	@echo "runs/quickstart/train.ipynb shows the run: curves, reconstructions, samples.  More samples: $(BIN)/nvae sample runs/quickstart/quickstart.model 0.7"
 
-check: $(READY) ## README fresh, modules as their notebooks export them, notebooks clean, lint
+check: $(READY) ## README fresh, modules as their notebooks export them, notebooks clean, lint, floors
 	@$(BIN)/python tests/check.py
+
+types: $(READY) ## type-check the network, the configuration and sampling
+	@$(BIN)/basedpyright
 
 test: check ## check, every notebook, then tests/ without its folders of long ones
 	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
@@ -33,20 +39,21 @@ test-long: $(READY) ## runs under papermill, several processes, plans of several
 test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila: minutes
 	@$(BIN)/python -m pytest tests/browser
 
+RESULTS := nbs/6_results
 MEASURED := quickstart tiny logistic_mixture10latent big_logistic_mixture20latentnoflows gaussian_mixture gaussian_mixture5latent penguin large_logistic_mixture20latentnoflows
-bench: $(READY) ## measure speed and memory on this machine, for nbs/31_benchmarks.ipynb
-	@rm -f nbs/.measuring.jsonl
-	@for name in $(MEASURED); do $(BIN)/nvae bench --config $$name --seconds 6 --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
-	@mv nbs/.measuring.jsonl nbs/benchmarks.jsonl
+bench: $(READY) ## measure speed and memory on this machine, for the page of benchmarks
+	@rm -f $(RESULTS)/.measuring.jsonl
+	@for name in $(MEASURED); do $(BIN)/nvae bench --config $$name --seconds 6 --json >> $(RESULTS)/.measuring.jsonl || exit 1; tail -n 1 $(RESULTS)/.measuring.jsonl; done
+	@mv $(RESULTS)/.measuring.jsonl $(RESULTS)/benchmarks.jsonl
 	@$(MAKE) --no-print-directory bench-boards
 
 MEASURED_BOARDS := quickstart big_logistic_mixture20latentnoflows
 bench-boards: $(READY) ## measure how fast the boards answer, in the kernel and in Debian's chromium, for the same notebook
-	@rm -f nbs/.measuring.jsonl
-	@for name in $(MEASURED_BOARDS); do $(BIN)/nvae bench --widgets --config $$name --seconds 10 --json >> nbs/.measuring.jsonl || exit 1; tail -n 1 nbs/.measuring.jsonl; done
-	@mv nbs/.measuring.jsonl nbs/widgets.jsonl
+	@rm -f $(RESULTS)/.measuring.jsonl
+	@for name in $(MEASURED_BOARDS); do $(BIN)/python tests/browser/bench_boards.py --config $$name --seconds 10 --json >> $(RESULTS)/.measuring.jsonl || exit 1; tail -n 1 $(RESULTS)/.measuring.jsonl; done
+	@mv $(RESULTS)/.measuring.jsonl $(RESULTS)/widgets.jsonl
 
-results: $(READY) ## train and evaluate what nbs/30_results quotes and nbs/results.jsonl lacks: an hour on two cores, with MNIST in dataset/mnist
+results: $(READY) ## train and evaluate what the page of results quotes and lacks: an hour on two cores, with MNIST in dataset/mnist
 	@$(BIN)/python docs/results.py
 
 docs: check ## the site from the notebooks, into _site/; a dead link, a figure without words or a stale picture is an error

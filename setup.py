@@ -7,7 +7,8 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-CARRIED = {'model_configs': '*.*', 'models': '*.*', 'nbs': '2*.ipynb'}  # folder of the repository -> what `nvae` opens there at run time
+# folder of the repository -> what `nvae` opens there at run time
+CARRIED = {'model_configs': '*.*', 'models': '*.*', 'nbs/workbench': '*.ipynb', 'nbs/assets': '*.*'}
 STATUSES = {1: 'Planning', 2: 'Pre-Alpha', 3: 'Alpha', 4: 'Beta', 5: 'Production/Stable'}
 
 
@@ -19,9 +20,12 @@ def settings():
 
 
 class BuildWithAssets(build_py):
-    "Puts `CARRIED` into the package, where `nvae.config.find_asset` looks; an editable install reads them from the repository"
+    "Puts `CARRIED` into the package, where `nvae.files.find_asset` looks; an editable install reads the repository's"
     def carried(self):
-        return {f: Path(self.build_lib) / 'nvae' / folder / f.name for folder, pattern in CARRIED.items() for f in (ROOT / folder).glob(pattern)}
+        package, found = Path(self.build_lib) / 'nvae', {}
+        for folder, pattern in CARRIED.items():
+            for file in (ROOT / folder).glob(pattern): found[file] = package / folder / file.name
+        return found
 
     def run(self):
         super().run()
@@ -31,12 +35,14 @@ class BuildWithAssets(build_py):
             shutil.copyfile(source, target)
 
     def get_outputs(self, include_bytecode=True):
-        return super().get_outputs(include_bytecode) + ([] if self.editable_mode else [str(t) for t in self.carried().values()])
+        carried = [] if self.editable_mode else [str(target) for target in self.carried().values()]
+        return super().get_outputs(include_bytecode) + carried
 
 
 cfg = settings()
 status = int(cfg['status'])
-pythons = [f'3.{minor}' for minor in range(int(cfg['min_python'].split('.')[1]), int(cfg['max_python'].split('.')[1]) + 1)]
+first, last = (int(cfg[key].split('.')[1]) for key in ('min_python', 'max_python'))
+pythons = [f'3.{minor}' for minor in range(first, last + 1)]
 
 setup(
     name=cfg['lib_name'],
@@ -51,10 +57,12 @@ setup(
     url=cfg['git_url'],
     project_urls={'Source': cfg['git_url'], 'Documentation': cfg['doc_host'] + cfg['doc_baseurl']},
     classifiers=[f'Development Status :: {status} - {STATUSES[status]}', f"Intended Audience :: {cfg['audience']}",
-                 f"Natural Language :: {cfg['language']}", 'Topic :: Scientific/Engineering :: Artificial Intelligence', 'Framework :: Jupyter',
-                 'Programming Language :: Python :: 3', *(f'Programming Language :: Python :: {p}' for p in pythons)],
+                 f"Natural Language :: {cfg['language']}", 'Topic :: Scientific/Engineering :: Artificial Intelligence',
+                 'Framework :: Jupyter', 'Typing :: Typed', 'Programming Language :: Python :: 3',
+                 *(f'Programming Language :: Python :: {p}' for p in pythons)],
     python_requires=f">={cfg['min_python']}",
     packages=find_packages(include=[cfg['lib_path'], f"{cfg['lib_path']}.*"]),
+    package_data={'nvae': ['py.typed']},
     install_requires=cfg['requirements'].split(),
     extras_require={'dev': cfg['dev_requirements'].split()},
     entry_points={'console_scripts': cfg['console_scripts'].split()},

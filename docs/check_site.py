@@ -1,4 +1,4 @@
-"""What can be wrong with the built site and is seen without a browser: dead links, foreign requests, mute pictures, size.
+"""What can be wrong with the built site and shows without a browser: dead links, foreign requests, mute pictures, size.
 
 python docs/check_site.py SITE    prints one line per problem; exit code 1 if there is any"""
 import re

@@ -24,7 +24,7 @@ class Names:
             self.short[f'nvae.{word}'] = {full}
 
     def words(self, full, kind):
-        "nvae.network.model.NVAE.encode: by `model.NVAE.encode`, `NVAE.encode`; functions, classes, keys by the last word"
+        "nvae.network.model.NVAE.encode: by `model.NVAE.encode`, `NVAE.encode`; functions and classes by the last word"
         parts = full.split('.')
         is_key = kind == 'attribute' and full.startswith(CONFIGS)
         few = 1 if is_key or kind in ('function', 'class', 'exception') else 2

@@ -1,9 +1,12 @@
-"What `make check` looks at: README, modules, notebooks, lint. Prints what is wrong and what mends it; exit code 1 if anything is"
+"What `make check` looks at. Prints what is wrong and what mends it; exit code 1 if anything is"
+import ast
+import io
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
+import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -12,11 +15,18 @@ sys.path.insert(0, str(ROOT / 'docs'))
 import readme  # noqa: E402
 
 INDEX = '_modidx.py'  # nbdev's own table, not committed
+WIDEST = 120
+
+
+def files(folder, pattern):
+    "The files below `folder` that match, but for copies of an editor and compiled ones"
+    hidden = {'.ipynb_checkpoints', '__pycache__'}
+    return sorted(path for path in folder.rglob(pattern) if not hidden & set(path.parts))
 
 
 def contents(folder, pattern):
-    "The bytes of each file of `folder` that matches, by name"
-    return {path.name: path.read_bytes() for path in folder.glob(pattern) if path.name != INDEX}
+    "The bytes of each file below `folder` that matches, by its path from there"
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files(folder, pattern) if path.name != INDEX}
 
 
 def differing(ours, fresh):
@@ -28,48 +38,97 @@ def stale_files(root):
     "Modules that are not what the notebooks export, and notebooks that nbdev_clean would change: (modules, notebooks)"
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
-        (tmp / 'nbs').mkdir()
-        for path in [root / 'settings.ini', *(root / 'nbs').glob('*.ipynb')]: shutil.copy(path, tmp / path.relative_to(root))
+        for path in [root / 'settings.ini', *files(root / 'nbs', '*.ipynb')]:
+            copy = tmp / path.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
         for command in (['nbdev_export'], ['nbdev_clean', '--fname', 'nbs']):
             subprocess.run([BIN / command[0], *command[1:]], cwd=tmp, check=True, capture_output=True, text=True)
-        return (differing(contents(root / 'nvae', '*.py'), contents(tmp / 'nvae', '*.py')),
-                differing(contents(root / 'nbs', '*.ipynb'), contents(tmp / 'nbs', '*.ipynb')))
+        modules = differing(contents(root / 'nvae', '*.py'), contents(tmp / 'nvae', '*.py'))
+        notebooks = differing(contents(root / 'nbs', '*.ipynb'), contents(tmp / 'nbs', '*.ipynb'))
+        return modules, notebooks
 
 
 def exports_and_notebooks(root):
     "Problems with modules and notebooks, one line each"
     modules, notebooks = stale_files(root)
-    return ([f'nvae/{name} is not what its notebook exports: run nbdev_export, or delete it if no notebook makes it' for name in modules]
-            + [f'nbs/{name} is not clean: run nbdev_clean' for name in notebooks])
+    stale = 'is not what its notebook exports: run nbdev_export, or delete it if no notebook makes it'
+    return [f'nvae/{name} {stale}' for name in modules] + [f'nbs/{name} is not clean: run nbdev_clean' for name in notebooks]
+
+
+def cells(path):
+    "The cells of a notebook: (type, source, metadata)"
+    for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
+        yield cell['cell_type'], ''.join(cell['source']), cell['metadata']
 
 
 def parameters_cell(root):
     "papermill sets the training notebook's parameters in the cell that carries this tag"
-    path = root / 'nbs/20_train.ipynb'
-    if not path.exists(): return ['nbs/20_train.ipynb is missing: `nvae train` runs it']
-    cells = json.loads(path.read_text(encoding='utf-8'))['cells']
-    tagged = [cell for cell in cells if 'parameters' in cell['metadata'].get('tags', [])]
-    return [] if len(tagged) == 1 else [f'nbs/20_train.ipynb has {len(tagged)} cells tagged `parameters`, papermill needs one']
+    name = 'nbs/workbench/00_train.ipynb'
+    if not (root / name).exists(): return [f'{name} is missing: `nvae train` runs it']
+    tagged = [kind for kind, _, metadata in cells(root / name) if 'parameters' in metadata.get('tags', [])]
+    return [] if len(tagged) == 1 else [f'{name} has {len(tagged)} cells tagged `parameters`, papermill needs one']
 
 
 def readme_fresh(root):
     "README.md against nbs/index.ipynb, and whether what that points to is there"
-    return (['README.md is not what nbs/index.ipynb gives: run make readme'] * readme.is_stale(root)
-            + [f'nbs/index.ipynb points to {name}, which is not there' for name in readme.missing(root)])
+    problems = [f'nbs/index.ipynb points to {name}, which is not there' for name in readme.missing(root)]
+    return (['README.md is not what nbs/index.ipynb gives: run make readme'] if readme.is_stale(root) else []) + problems
+
+
+def sources(root):
+    "All code of the project: (where, its text); a notebook's cells one by one"
+    for folder in ('nvae', 'tests', 'docs'):
+        for path in files(root / folder, '*.py'):
+            if path.name != INDEX: yield str(path.relative_to(root)), path.read_text(encoding='utf-8')
+    for path in files(root / 'nbs', '*.ipynb'):
+        for number, (kind, source, _) in enumerate(cells(path)):
+            if kind == 'code': yield f'{path.relative_to(root)}, cell {number}', source
+
+
+def semicolons(source):
+    "How many statements of Python are joined or ended by a semicolon"
+    source = '\n'.join(line for line in source.splitlines() if not line.startswith(('%', '!')))
+    try:
+        ast.parse(source)
+    except SyntaxError:  # a cell of another language
+        return 0
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return sum(token.type == tokenize.OP and token.string == ';' for token in tokens)
+
+
+def width(root):
+    "Lines that are too long, and semicolons"
+    problems = []
+    for where, source in sources(root):
+        longest = max(map(len, source.splitlines()), default=0)
+        if longest > WIDEST: problems.append(f'{where}: a line of {longest} characters; {WIDEST} are allowed')
+        if semicolons(source): problems.append(f'{where}: a semicolon; one statement a line')
+    return problems
+
+
+def run(root, *command):
+    "What a tool complains about, line by line; nothing where it is content"
+    done = subprocess.run([BIN / command[0], *command[1:]], cwd=root, capture_output=True, text=True)
+    return (done.stdout + done.stderr).splitlines() if done.returncode else []
 
 
 def lint(root):
     "ruff over modules, notebooks and tests"
-    done = subprocess.run([BIN / 'ruff', 'check', '--quiet', '--output-format=concise', '.'], cwd=root, capture_output=True, text=True)
-    return (done.stdout + done.stderr).splitlines()
+    return run(root, 'ruff', 'check', '--quiet', '--output-format=concise', '.')
 
 
-CHECKS = readme_fresh, exports_and_notebooks, parameters_cell, lint
+def floors(root):
+    "import-linter: the packages stand only on those below them (pyproject.toml has the floors)"
+    return run(root, 'lint-imports', '--no-cache')
+
+
+CHECKS = readme_fresh, exports_and_notebooks, parameters_cell, width, lint, floors
 
 
 def main():
     problems = [problem for check in CHECKS for problem in check(ROOT)]
-    print('\n'.join(problems) or 'check: README, modules, notebooks and lint are in order')
+    print('\n'.join(problems) or 'check: README, modules, notebooks, lint and floors are in order')
     return bool(problems)
 
 
