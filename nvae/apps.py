@@ -45,7 +45,7 @@ def free_port()->int:
         s.bind(('127.0.0.1', 0))
         return s.getsockname()[1]
 
-# %% ../nbs/17i_apps.ipynb #17i-apps-n003
+# %% ../nbs/17i_apps.ipynb #17i-apps-n000
 OURS_ALONE = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:; frame-ancestors 'self'"
 
 def lab_command(port:int, root)->list: # words of the command line
@@ -136,7 +136,7 @@ def ending_on_sigterm():
     finally: signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 def serve(server:str, place, page:str='', **env): # as in `Server`
-    "Start a server, say where it is, open a browser if there is a display, stay until Ctrl-C (the usual end) or SIGTERM"
+    "Start a server, say where it is, open a browser where there is one to see; stay until Ctrl-C or SIGTERM"
     until_ctrl_c = contextlib.suppress(KeyboardInterrupt)
     with ending_on_sigterm(), until_ctrl_c, Server(server, place, page, **env) as running:
         print(f'{running.address}\n(Ctrl-C stops it)', flush=True)
