@@ -1,8 +1,11 @@
 "The boards' notebooks run as they stand, and boards driven by code where a notebook can't show it"
 import json
+import signal
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -128,3 +131,13 @@ def test_the_way_back_keeps_the_step(runs):
     board.new(); board.wait(); board.go(5)
     board.back(); board.wait()
     assert board.values()['step'] == 5 and board.values()['seed'] == 0
+
+
+def test_sigterm_does_afterwards_what_it_did_before(monkeypatch, tmp_path):
+    import nvae.apps
+    ended = SimpleNamespace(address='http://127.0.0.1', process=SimpleNamespace(wait=lambda: 0))
+    monkeypatch.setattr(nvae.apps, 'Server', lambda *_, **__: nullcontext(ended))
+    monkeypatch.setattr(nvae.apps, 'has_display', lambda: False)
+    before = signal.getsignal(signal.SIGTERM)
+    nvae.apps.serve('lab', tmp_path)
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,257 @@
+// A grid of images that can be clicked, picked by keys, looked at closely and put in order.
+// The page's side of ImageGrid: its traits are read with `get`, and what a person does goes to Python as {event, serial, …}.
+
+const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}
+const DIGITS = '123456789'
+const SIDES = ['left', 'top', 'width', 'height']
+
+function make(tag, name, props = {}, ...kids) {
+  const element = Object.assign(document.createElement(tag), props)
+  element.className = name
+  element.append(...kids)
+  return element
+}
+
+// Is somebody writing elsewhere on the page?
+const typing = () => document.activeElement?.matches('input, select, textarea, [contenteditable=true]')
+
+function render({model, el}) {
+  const get = name => model.get(name)
+  const data = el.dataset
+  let tiles = []
+  let at = 0                   // the tile that has the focus, or had it last
+  let seen = 0                 // the one that is looked at closely
+  let from = -1                // the one that is being dragged; -1: none
+  let asked = 0                // how many pictures were asked for
+  let address = null           // of the picture that is shown
+  let waits = get('autofocus') // is the focus still to be taken?
+
+  const body = make('div', 'nvae-tiles', {role: 'group'})
+  const zoomed = make('div', 'nvae-pic')
+  const title = make('p', '')
+  const close = make('button', '', {textContent: 'Close', type: 'button'})
+  const zoom = make('dialog', 'nvae-zoom', {}, zoomed, title, close)
+  const chooser = make('input', '', {type: 'file', accept: 'image/*'})
+  const hint = make('span', '')
+  const drop = make('label', 'nvae-drop', {}, hint, chooser)
+  el.classList.add('nvae-grid')
+  data.lmSuppressShortcuts = 'true'
+  data.serial = 0
+  el.append(body, drop, zoom)
+
+  // --- what is sent
+  function send(event, details = {}, buffers = []) {
+    model.send({event, serial: +data.serial, ...details}, undefined, buffers)
+  }
+  const pick = (index, x = .5, y = .5) => send('pick', {index, x, y})
+
+  // --- pictures: parts of the one that Python sent
+  const name = i => get('labels')[i] || `image ${i + 1}`
+  const mark = i => get('marks')[i] || ''
+
+  function place(pic, i) {
+    const columns = get('columns')
+    const rows = Math.ceil(get('n') / columns)
+    const share = (k, of) => of > 1 ? 100 * k / (of - 1) : 0
+    pic.style.backgroundImage = `url(${address})`
+    pic.style.backgroundSize = `${100 * columns}% ${100 * rows}%`
+    pic.style.backgroundPosition = `${share(i % columns, columns)}% ${share(Math.floor(i / columns), rows)}%`
+    pic.style.aspectRatio = get('aspect')
+  }
+
+  function focus(i, how) {
+    at = Math.max(0, Math.min(tiles.length - 1, i))
+    tiles.forEach((tile, k) => { tile.tabIndex = k === at ? 0 : -1 })
+    tiles[at]?.focus(how)
+  }
+
+  // --- one image, large
+  function look(i) {
+    if (!tiles[i]) return
+    seen = i
+    place(zoomed, i)
+    zoomed.style.width = `min(90vw, ${75 * get('aspect')}vh, ${Math.max(640, 1.5 * get('size'))}px)`
+    title.textContent = name(i)
+  }
+
+  function open(i) {
+    look(i)
+    if (tiles[i]) zoom.showModal()
+  }
+
+  // --- tiles
+  function newTile(i) {
+    const closer = make('span', 'nvae-look', {textContent: '⤢', title: 'look closer (z)', ariaHidden: true})
+    const parts = [make('span', 'nvae-pic'), make('span', 'nvae-mark'), make('span', 'nvae-box'), closer]
+    const tile = make('div', 'nvae-tile', {tabIndex: i === at ? 0 : -1, draggable: get('sortable')}, ...parts)
+    tile.setAttribute('role', 'button')
+    tile.onfocus = () => { at = i }
+    closer.onclick = e => {
+      e.stopPropagation()
+      open(i)
+    }
+    tile.onclick = e => {
+      const frame = tile.firstChild.getBoundingClientRect()
+      focus(i)
+      if (get('pickable')) pick(i, (e.clientX - frame.left) / frame.width, (e.clientY - frame.top) / frame.height)
+      else open(i)
+    }
+    tile.ondragstart = e => {
+      from = i
+      e.dataTransfer.setData('text/plain', String(i))
+      e.dataTransfer.effectAllowed = 'move'
+    }
+    tile.ondragover = e => {
+      if (from < 0) return
+      e.preventDefault()
+      tile.classList.add('nvae-over')
+    }
+    tile.ondragleave = () => tile.classList.remove('nvae-over')
+    tile.ondragend = () => { from = -1 }
+    tile.ondrop = e => {
+      tile.classList.remove('nvae-over')
+      if (from < 0) return
+      e.preventDefault()
+      e.stopPropagation()
+      if (from !== i) send('move', {start: from, to: i})
+      from = -1
+    }
+    return tile
+  }
+
+  function newTiles(n, columns, rows) {
+    const had = body.contains(document.activeElement)
+    at = Math.max(0, Math.min(at, n - 1))
+    tiles = Array.from({length: n}, (_, i) => newTile(i))
+    const labels = rows.map(() => make('span', 'nvae-row'))
+    const children = []
+    tiles.forEach((tile, i) => {
+      if (rows.length && i % columns === 0) children.push(labels[i / columns] || make('span', ''))
+      children.push(tile)
+    })
+    body.replaceChildren(...children)
+    if (had && n) focus(at)
+  }
+
+  function dressTile(tile, i) {
+    const [pic, badge, frame] = tile.children
+    const box = get('box')
+    place(pic, i)
+    badge.textContent = mark(i)
+    badge.hidden = !mark(i)
+    tile.classList.toggle('nvae-marked', !!mark(i))
+    frame.hidden = !(box.length === 5 && box[0] === i)
+    if (!frame.hidden) SIDES.forEach((side, k) => { frame.style[side] = `${100 * box[k + 1]}%` })
+    tile.setAttribute('aria-label', name(i) + (mark(i) ? `, ${get('mark_word')} ${mark(i)}` : ''))
+  }
+
+  function dress() {
+    const n = get('n')
+    const rows = get('row_labels')
+    const columns = get('columns')
+    const shape = `${columns},${rows.length},${get('sortable')}`
+    if (tiles.length !== n || data.shape !== shape) {
+      data.shape = shape
+      newTiles(n, columns, rows)
+    }
+    body.style.gridTemplateColumns = (rows.length ? 'auto ' : '') + `repeat(${columns}, ${get('size')}px)`
+    body.querySelectorAll('.nvae-row').forEach((label, r) => { label.textContent = rows[r] })
+    body.setAttribute('aria-label', get('caption'))
+    tiles.forEach(dressTile)
+    hint.textContent = get('drop')
+    drop.hidden = !get('drop')
+    body.hidden = !n
+  }
+
+  // A picture is shown once it is decoded, and only if no other was asked for meanwhile: nothing flickers
+  async function show() {
+    const mine = ++asked
+    const bytes = get('image')
+    const serial = get('serial')
+    if (serial === +data.serial && address) return dress()
+    const next = URL.createObjectURL(new Blob([bytes]))
+    const probe = new Image()
+    probe.src = next
+    if (get('n')) await probe.decode().catch(() => {})
+    if (mine !== asked) return URL.revokeObjectURL(next)
+    const old = address
+    address = next
+    dress()
+    data.serial = serial
+    if (waits && tiles.length) {
+      waits = false
+      if (!typing()) focus(0, {preventScroll: true})
+    }
+    if (old) setTimeout(() => URL.revokeObjectURL(old), 1000)
+  }
+
+  // --- files
+  async function hand(file) {
+    if (!file) return
+    const small = file.size <= get('largest')
+    send('file', {name: file.name, size: file.size}, small ? [new DataView(await file.arrayBuffer())] : [])
+  }
+
+  chooser.onchange = () => {
+    hand(chooser.files[0])
+    chooser.value = ''
+  }
+  el.ondragover = e => {
+    if (!get('drop') || !e.dataTransfer.types.includes('Files')) return
+    e.preventDefault()
+    drop.classList.add('nvae-over')
+  }
+  el.ondragleave = () => drop.classList.remove('nvae-over')
+  el.ondrop = e => {
+    drop.classList.remove('nvae-over')
+    if (!get('drop') || !e.dataTransfer.files.length) return
+    e.preventDefault()
+    hand(e.dataTransfer.files[0])
+  }
+
+  close.onclick = () => zoom.close()
+  zoom.onclick = e => { if (e.target === zoom) zoom.close() }
+  zoom.onclose = () => focus(seen)
+
+  // --- keys
+  function move(to) {
+    if (!tiles[to]) return
+    send('move', {start: at, to})
+    focus(to)
+  }
+
+  // What a key does, or null; the first that fits
+  function action(e) {
+    const arrow = ARROWS[e.key]
+    const next = arrow && at + arrow[0] + arrow[1] * get('columns')
+    const digit = e.key.length === 1 ? DIGITS.indexOf(e.key) : -1
+    if (get('sortable') && arrow && e.shiftKey) return () => move(next)
+    if (get('sortable') && ['Delete', 'Backspace'].includes(e.key)) return () => send('remove', {index: at})
+    if (e.key in get('hotkeys')) return () => send(get('hotkeys')[e.key])
+    if (get('pickable') && digit >= 0) return () => { if (tiles[digit]) pick(digit) }
+    if (arrow) return () => focus(next)
+    if (e.key === 'z') return () => open(at)
+    if (['Enter', ' '].includes(e.key) && e.target === tiles[at]) return () => get('pickable') ? pick(at) : open(at)
+    return null
+  }
+
+  el.onkeydown = e => {
+    e.stopPropagation()
+    const arrow = ARROWS[e.key]
+    if (zoom.open && arrow) look(seen + arrow[0] + arrow[1] * get('columns'))
+    if (zoom.open || e.ctrlKey || e.metaKey || e.altKey || e.target === chooser) return
+    const act = action(e)
+    if (!act) return
+    e.preventDefault()
+    act()
+  }
+
+  model.on('change', show)
+  show()
+  return () => {
+    model.off('change', show)
+    if (address) URL.revokeObjectURL(address)
+  }
+}
+
+export default {render}
