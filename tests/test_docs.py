@@ -1,4 +1,4 @@
-"What `make docs` does to a notebook and complains about, on a small project; the whole site is looked at by `make docs` and tests/site"
+"What `make docs` does to a notebook and complains about, on a small project; tests/site looks at the whole site"
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +16,8 @@ import check_site  # noqa: E402
 import readme  # noqa: E402
 import stage  # noqa: E402
 
-DOT = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=='
+DOT = ('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAA'
+       'AABJRU5ErkJggg==')
 KERNEL = {'kernelspec': {'name': 'python3', 'language': 'python', 'display_name': 'python3'}}
 SOURCE = '''def twice(x,        # images (B, C, H, W) in [0, 1]
           n:int|None=2, # times
@@ -29,60 +30,91 @@ def figure(): return code('plot()', outputs=[new_output('display_data', {'image/
 
 
 def make(root, **notebooks):
-    "A project with these notebooks, by file name"
-    for folder in ('nbs', 'nvae', 'docs/images'): (root / folder).mkdir(parents=True, exist_ok=True)
+    "A project with these notebooks, by their path below nbs/"
+    for folder in ('nbs/2_network', 'nbs/engine/ground', 'nvae/network', 'docs/images'):
+        (root / folder).mkdir(parents=True, exist_ok=True)
     (root / 'settings.ini').write_text((ROOT / 'settings.ini').read_text(encoding='utf-8'), encoding='utf-8')
-    (root / 'nvae/__init__.py').write_text("_home = dict(twice='things.twice')\n")
-    (root / 'nvae/things.py').write_text(f'"Things"\n__all__ = [\'twice\']\n{SOURCE}\n')
-    for name, cells in {'index': [prose('# nvae\n\n> A kit')], '04_things': things(), **notebooks}.items():
+    (root / 'nvae/__init__.py').write_text("_home = {'twice': 'network.things.twice'}\n")
+    (root / 'nvae/network/things.py').write_text(f'"Things"\n__all__ = [\'twice\']\n{SOURCE}\n')
+    front = [prose('# nvae\n\n> A kit')]
+    for name, cells in {'index': front, '2_network/04_things': things(), **notebooks}.items():
         nbformat.write(new_notebook(cells=cells, metadata=KERNEL), root / f'nbs/{name}.ipynb')
     return stage.Stager(root)
 
 
 def things():
-    return [prose('# Things\n\n> What there is'), code('#| default_exp things'), code(f'#| export\n{SOURCE}'), figure(),
-            prose('*A dot, at the [front](index.ipynb).* And `twice` it is, as [before](#What-it-is) $x^2$.\n\n## What it is'), code('#| hide\nsecret()')]
+    caption = '*A dot, at the [front](../index.ipynb).* And `twice` it is, as [before](#What-it-is) $x^2$.'
+    return [prose('# Things\n\n> What there is'), code('#| default_exp network.things'), code(f'#| export\n{SOURCE}'),
+            figure(), prose(f'{caption}\n\n## What it is'), code('#| hide\nsecret()')]
 
 
-def staged(stager, name): return stager.notebook(next(c for c in stager.chapters if c.path.stem == name))
+def staged(stager, name):
+    "The page that becomes of a notebook"
+    return stager.notebook(next(c for c in stager.chapters if c.name == f'{name}.ipynb'))
 
 
 def test_a_notebook_becomes_a_page(tmp_path):
     stager = make(tmp_path)
-    page = staged(stager, '04_things')
+    page = staged(stager, '2_network/04_things')
     text = '\n'.join(cell.source for cell in page.cells)
-    assert [c.page for c in stager.chapters] == ['index', 'network/things'] and not stager.problems
-    assert '#|' not in text and 'secret' not in text and '[front]' not in text and '[before](#what-it-is)' in text
-    assert '{.subtitle}\n> What there is' in text and '(/api/things.md)' in text and '(def-things-twice)=' in text
+    assert [c.page for c in stager.chapters] == ['index', 'network/things']
+    assert not stager.problems
+    for hidden in ('#|', 'secret', '[front]'): assert hidden not in text
+    for shown in ('[before](#what-it-is)', '{.subtitle}\n> What there is', '(/api/network.things.md)'):
+        assert shown in text
+    assert '(def-network-things-twice)=' in text
     shown = next(cell for cell in page.cells if cell.source == 'plot()').metadata['mystnb']
-    assert shown == {'image': {'alt': 'A dot, at the front.'}, 'figure': {'caption': 'A dot, at the [front](/index.ipynb).'}}
+    assert shown['image'] == {'alt': 'A dot, at the front.'}
+    assert shown['figure'] == {'caption': 'A dot, at the [front](/index.ipynb).'}
 
 
 def test_what_is_typed_in_a_terminal_is_shown_as_that(tmp_path):
     said = [new_output('stream', name='stdout', text='exit code 2')]
-    page = staged(make(tmp_path, **{'45_a': [prose('# A\n\n> b'), code('%%bash --no-raise-error\n#| slow\nnvae train albun\necho exit code $?', outputs=said), code('%%bash\ncp a b')]}), '45_a')
+    typed = 'nvae train albun\necho exit code $?'
+    loud = code(f'%%bash --no-raise-error\n#| slow\n{typed}', outputs=said)
+    cells = [prose('# A\n\n> b'), loud, code('%%bash\ncp a b')]
+    page = staged(make(tmp_path, **{'2_network/05_a': cells}), '2_network/05_a')
     commands, output, silent = page.cells[1:]
-    assert (commands.source, output.outputs, output.metadata['tags']) == ('```sh\nnvae train albun\necho exit code $?\n```', said, ['remove-input'])
+    assert commands.source == f'```sh\n{typed}\n```'
+    assert (output.outputs, output.metadata['tags']) == (said, ['remove-input'])
     assert silent.source == '```sh\ncp a b\n```'
 
 
 @pytest.mark.parametrize('cells, complaint', [
-    ([prose('# A'), figure(), prose('No words about it.')], 'no *caption*'), ([prose('# A\n\n[there](09_nowhere.ipynb)')], '09_nowhere.ipynb, which does not exist'),
+    ([prose('# A'), figure(), prose('No words about it.')], 'no *caption*'),
+    ([prose('# A\n\n[there](09_nowhere.ipynb)')], '09_nowhere.ipynb, which does not exist'),
     ([prose('# A'), code('two()', outputs=figure().outputs * 2), prose('*Two.*')], '2 figures')])
 def test_what_a_reader_would_stumble_over_is_named(tmp_path, cells, complaint):
-    stager = make(tmp_path, **{'05_a': cells})
-    staged(stager, '05_a')
-    assert len(stager.problems) == 1 and complaint in stager.problems[0] and '05_a.ipynb' in stager.problems[0]
+    stager = make(tmp_path, **{'2_network/05_a': cells})
+    staged(stager, '2_network/05_a')
+    [problem] = stager.problems
+    assert complaint in problem
+    assert '05_a.ipynb' in problem
 
 
 def test_two_notebooks_of_one_name_in_one_part_are_refused(tmp_path):
-    with pytest.raises(ValueError, match='network/things'): make(tmp_path, **{'05_things': [prose('# B')]})
+    with pytest.raises(ValueError, match='network/things'): make(tmp_path, **{'2_network/05_things': [prose('# B')]})
+
+
+def test_a_notebook_outside_the_parts_is_refused(tmp_path):
+    (tmp_path / 'nbs/9_other').mkdir(parents=True)
+    with pytest.raises(ValueError, match='not in a part'): make(tmp_path, **{'9_other/00_x': [prose('# X')]})
+
+
+def test_the_engine_room_is_one_folded_entry(tmp_path):
+    stager = make(tmp_path, **{'engine/ground/00_errors': [prose('# Errors')]})
+    assert '\nengine/index\n' in stage.contents(stager.chapters)
+    rooms = stage.engine_pages(stager.chapters)
+    assert '/engine/ground/index' in rooms['engine/index.md']
+    assert '/engine/ground/errors' in rooms['engine/ground/index.md']
 
 
 def test_reference_tells_shapes_types_defaults_returns_raises_and_source(tmp_path):
-    text = api.pages(make(tmp_path).chapters, tmp_path)['api/things.md']
-    for part in ('```{py:function} twice(x, n=2)', '| `x` |  |  | images (B, C, H, W) in \\[0, 1\\] |', '| `n` | `int \\| None` | `2` | times |', ':returns: `list`: of `n` things',
-                 ':raises BadInput: where there is nothing', 'nvae/things.py#L3-L7', '(#def-things-twice)'):
+    text = api.pages(make(tmp_path).chapters, tmp_path)['api/network.things.md']
+    for part in ('```{py:function} twice(x, n=2)', '| `x` |  |  | images (B, C, H, W) in \\[0, 1\\] |',
+                 '| `n` | `int \\| None` | `2` | times |', ':returns: `list`: of `n` things',
+                 ':raises BadInput: where there is nothing', 'nvae/network/things.py#L3-L7',
+                 '(#def-network-things-twice)'):
         assert part in text
 
 
@@ -92,8 +124,13 @@ def build(tmp_path, stager):
     stage.write_chapters(stager, target)
     for page, text in api.pages(stager.chapters, stager.root).items(): stage.write(target / page, text)
     for page in stage.REFERENCE[:-1]: stage.write(target / f'{page}.md', '# A page\n')
-    options = ['-qW', '-c', ROOT / 'docs', '-d', tmp_path / 'trees', '-D', 'nvae_home.twice=nvae.things.twice']
-    return subprocess.run([sys.executable, '-m', 'sphinx', *options, target, tmp_path / 'out/site'], capture_output=True, text=True)
+    home = 'nvae_home.twice=nvae.network.things.twice'
+    options = ['-qW', '-c', ROOT / 'docs', '-d', tmp_path / 'trees', '-D', home]
+    command = [sys.executable, '-m', 'sphinx', *options, target, tmp_path / 'out/site']
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+LINK = 'href="../api/network.things.html#nvae.network.things.twice"'
 
 
 def test_sphinx_builds_it_and_prose_leads_to_the_reference(tmp_path):
@@ -101,40 +138,57 @@ def test_sphinx_builds_it_and_prose_leads_to_the_reference(tmp_path):
     assert not done.returncode, done.stderr
     assert check_site.check(tmp_path / 'out/site') == []
     page = (tmp_path / 'out/site/network/things.html').read_text(encoding='utf-8')
-    assert 'href="../api/things.html#nvae.things.twice"' in page and 'alt="A dot, at the front."' in page and 'https://' not in page.split('</head>')[0].replace('rel="canonical" href="https://', '')
+    head = page.split('</head>')[0].replace('rel="canonical" href="https://', '')
+    assert LINK in page
+    assert 'alt="A dot, at the front."' in page
+    assert 'https://' not in head
 
 
 def test_a_table_that_a_cell_shows_is_a_table_on_the_page(tmp_path):
-    shown = new_output('display_data', {'text/markdown': '| call | $x$ |\n|---|---|\n| `twice` | 2 |', 'text/plain': '<Markdown>'})
-    done = build(tmp_path, make(tmp_path, **{'05_a': [prose('# A'), code('table()', outputs=[shown])]}))
+    table = '| call | $x$ |\n|---|---|\n| `twice` | 2 |'
+    shown = new_output('display_data', {'text/markdown': table, 'text/plain': '<Markdown>'})
+    cells = [prose('# A'), code('table()', outputs=[shown])]
+    done = build(tmp_path, make(tmp_path, **{'2_network/05_a': cells}))
+    assert not done.returncode, done.stderr
+    assert check_site.check(tmp_path / 'out/site') == []
     page = (tmp_path / 'out/site/network/a.html').read_text(encoding='utf-8')
-    assert not done.returncode and check_site.check(tmp_path / 'out/site') == [], done.stderr
-    assert '<table' in page and 'href="../api/things.html#nvae.things.twice"' in page
+    assert '<table' in page
+    assert LINK in page
 
 
 def test_a_name_that_is_not_there_stops_sphinx(tmp_path):
-    done = build(tmp_path, make(tmp_path, **{'05_a': [prose('# A\n\nSee `nvae.things.thrice`.')]}))
-    assert done.returncode and 'names nothing that is documented' in done.stderr
+    done = build(tmp_path, make(tmp_path, **{'2_network/05_a': [prose('# A\n\nSee `nvae.network.thrice`.')]}))
+    assert done.returncode
+    assert 'names nothing that is documented' in done.stderr
 
 
 @pytest.mark.parametrize('body, complaint', [
-    ('<img src="a.png">', 'without alt text'), ('<a href="nowhere.html">x</a>', 'nowhere.html does not exist'), ('<a href="#b">x</a>', 'no such place'),
-    ('<p>| a | b |\n|---|---|</p>', 'stands there as text'), ('<script src="https://cdn.example/x.js"></script>', 'another machine'), ('<link rel="stylesheet" href="//fonts.example/f.css">', 'another machine')])
+    ('<img src="a.png">', 'without alt text'),
+    ('<a href="nowhere.html">x</a>', 'nowhere.html does not exist'),
+    ('<a href="#b">x</a>', 'no such place'),
+    ('<p>| a | b |\n|---|---|</p>', 'stands there as text'),
+    ('<script src="https://cdn.example/x.js"></script>', 'another machine'),
+    ('<link rel="stylesheet" href="//fonts.example/f.css">', 'another machine')])
 def test_defects_of_a_site_are_named(tmp_path, body, complaint):
     (tmp_path / 'a.png').write_bytes(b'')
-    (tmp_path / 'index.html').write_text(f'<p id="a">{body}<a href="#a">fine</a> <a href="https://example.org">elsewhere</a></p>')
+    links = '<a href="#a">fine</a> <a href="https://example.org">elsewhere</a>'
+    (tmp_path / 'index.html').write_text(f'<p id="a">{body}{links}</p>')
     problems = check_site.check(tmp_path)
     assert len(problems) == 1 and complaint in problems[0]
 
 
 def test_styles_and_size_are_looked_at(tmp_path, monkeypatch):
     (tmp_path / 'index.html').write_text('<p>fine</p>')
-    assert check_site.check(tmp_path) == [] and 'run make docs' in check_site.check(tmp_path / 'elsewhere')[0]
-    (tmp_path / 'a.css').write_text('a { background: url("https://example.org/x.png") } b { background: url(data:image/png;base64,) }')
+    assert check_site.check(tmp_path) == []
+    assert 'run make docs' in check_site.check(tmp_path / 'elsewhere')[0]
+    foreign, inside = 'url("https://example.org/x.png")', 'url(data:image/png;base64,)'
+    (tmp_path / 'a.css').write_text(f'a {{ background: {foreign} }} b {{ background: {inside} }}')
     monkeypatch.setattr(check_site, 'LIMIT', 10)
     assert [p.split(':')[0] for p in check_site.check(tmp_path)] == ['a.css', 'the site has 107 bytes; 10 are allowed']
 
 
 def test_links_of_the_readme_are_absolute():
-    text, base = '[a](00_config.ipynb#Keys) ![b](../docs/images/b.webp) [c](https://c.org) [d](#here)', 'https://h/r/'
-    assert readme.absolute(text, base, 'main') == '[a](https://h/r/blob/main/nbs/00_config.ipynb#Keys) ![b](https://h/r/raw/main/docs/images/b.webp) [c](https://c.org) [d](#here)'
+    text = '[a](2_network/00_a.ipynb#Keys) ![b](../docs/images/b.webp) [c](https://c.org) [d](#here)'
+    expected = ('[a](https://h/r/blob/main/nbs/2_network/00_a.ipynb#Keys) '
+                '![b](https://h/r/raw/main/docs/images/b.webp) [c](https://c.org) [d](#here)')
+    assert readme.absolute(text, 'https://h/r/', 'main') == expected

@@ -53,8 +53,9 @@ def elsewhere(wheel, tmp_path_factory):
 
 def test_wheel_holds_modules_configurations_and_run_notebooks(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    ours = {f'nvae/{p.name}' for p in (ROOT / 'nvae').glob('*.py')} - {'nvae/_modidx.py'}
-    carried = {f'nvae/{p.relative_to(ROOT)}' for p in [*(ROOT / 'model_configs').iterdir(), *(ROOT / 'models').iterdir(), *(ROOT / 'nbs').glob('2*.ipynb')]}
+    ours = {str(p.relative_to(ROOT)) for p in (ROOT / 'nvae').rglob('*.py')} - {'nvae/_modidx.py'} | {'nvae/py.typed'}
+    folders = 'model_configs', 'models', 'nbs/workbench', 'nbs/assets'
+    carried = {f'nvae/{p.relative_to(ROOT)}' for folder in folders for p in (ROOT / folder).glob('*.*')}
     assert ours | carried <= names
     assert not {n for n in names if n.startswith(('nvae/', 'tests/', 'nbs/', 'docs/'))} - ours - carried
 
@@ -63,14 +64,18 @@ def test_metadata_is_what_settings_ini_says(wheel):
     name = next(n for n in zipfile.ZipFile(wheel).namelist() if n.endswith('METADATA'))
     text, ini = zipfile.ZipFile(wheel).read(name).decode(), settings()
     required = set(re.findall(r'^Requires-Dist: ([\w-]+)', text, re.M))
-    assert {re.match(r'[\w-]+', r)[0] for r in (ini['requirements'] + ' ' + ini['dev_requirements']).split()} == {r.replace('huggingface-hub', 'huggingface_hub') for r in required}
+    declared = {re.match(r'[\w-]+', r)[0] for r in (ini['requirements'] + ' ' + ini['dev_requirements']).split()}
+    assert {name.replace('_', '-') for name in declared} == {name.replace('_', '-') for name in required}
     assert f"Version: {ini['version']}\n" in text and f"Requires-Python: >={ini['min_python']}\n" in text
     assert 'License-Expression: Apache-2.0' in text or 'License: Apache-2.0' in text
     assert metadata('nvae')['Summary'] == ini['description']
 
 
 def test_import_comes_from_the_installation_and_finds_its_files(elsewhere):
-    code = 'import nvae; from nvae.config import find_asset; print(nvae.__version__, nvae.__file__, find_asset("nbs") / "20_train.ipynb", find_asset("model_configs"))'
+    code = """
+import nvae
+from nvae.files import find_asset
+print(nvae.__version__, nvae.__file__, find_asset("nbs") / "workbench/00_train.ipynb", find_asset("model_configs"))"""
     done = elsewhere('-c', code)
     version, package, notebook, configs = done.stdout.split()
     assert version == settings()['version']
