@@ -19,6 +19,8 @@ from nvae.config import ModelConfig
 from nvae.model import NVAE
 
 ROOT = Path(__file__).resolve().parents[1]
+PIP = sys.executable, '-m', 'pip'
+OFFLINE = '--quiet', '--no-deps', '--no-index'
 
 
 def settings():
@@ -31,12 +33,13 @@ def settings():
 def wheel(tmp_path_factory):
     "Built without network, from a copy that holds what git would hand to somebody else"
     copy, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
-    listed = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard', '-z'], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    every = ['git', 'ls-files', '-co', '--exclude-standard', '-z']
+    listed = subprocess.run(every, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split('\0')):
         if not (ROOT / name).is_file(): continue
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, copy / name)
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation', '--no-index', '--wheel-dir', out, copy], check=True)
+    subprocess.run([*PIP, 'wheel', *OFFLINE, '--no-build-isolation', '--wheel-dir', out, copy], check=True)
     return next(out.glob('*.whl'))
 
 
@@ -44,9 +47,10 @@ def wheel(tmp_path_factory):
 def elsewhere(wheel, tmp_path_factory):
     "The wheel installed into a folder of its own: run(*command) runs there, with that folder before everything else"
     folder, cwd = tmp_path_factory.mktemp('installed'), tmp_path_factory.mktemp('cwd')
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index', '--target', folder, wheel], check=True)
+    subprocess.run([*PIP, 'install', *OFFLINE, '--target', folder, wheel], check=True)
     env = {**os.environ, 'PYTHONPATH': str(folder), 'OMP_NUM_THREADS': '1'}
-    def run(*command): return subprocess.run([sys.executable, *command], cwd=cwd, env=env, capture_output=True, text=True)
+    def run(*command):
+        return subprocess.run([sys.executable, *command], cwd=cwd, env=env, capture_output=True, text=True)
     run.folder = folder
     return run
 
@@ -93,8 +97,11 @@ def test_command_works_outside_the_repository(elsewhere):
 
 def test_a_board_and_the_book_open_from_an_installation(elsewhere, tmp_path):
     torch.manual_seed(0)
-    model = save_model(NVAE(ModelConfig(image_size=16, channels=8, n_groups=1, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2)), tmp_path / 'small.model')
-    with running('sample', model, '0.7', '1', '--app', cwd=tmp_path, PYTHONPATH=str(elsewhere.folder)) as (process, address):
+    cfg = ModelConfig(image_size=16, channels=8, n_groups=1, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2)
+    model = save_model(NVAE(cfg), tmp_path / 'small.model')
+    installed = dict(cwd=tmp_path, PYTHONPATH=str(elsewhere.folder))
+    with running('sample', model, '0.7', '1', '--app', **installed) as (process, address):
         assert 'SampleBoard(' in fetched(address)
         assert stopped(process, signal.SIGINT) == (0, '')
-    assert elsewhere('-c', 'from nvae.apps import book; print(*book())').stdout.split()[1] == 'nbs/21_sample.ipynb'
+    told = elsewhere('-c', 'from nvae.boards.server import book; print(*book())').stdout
+    assert told.split()[1] == 'nbs/workbench/01_sample.ipynb'

@@ -20,7 +20,8 @@ def pristine(tmp_path_factory):
     copy = tmp_path_factory.mktemp('project')
     ignored = shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints', 'old', 'parity')
     for folder in COPIED: shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
-    for name in ('settings.ini', 'pyproject.toml', 'README.md', 'LICENSE', 'CONTRIBUTING.md'): shutil.copy(ROOT / name, copy)
+    for name in ('settings.ini', 'pyproject.toml', 'README.md', 'LICENSE', 'CONTRIBUTING.md'):
+        shutil.copy(ROOT / name, copy)
     return copy
 
 
