@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OLD = re.findall(r'^\| `nvae\.(\w+)` \| (.+) \|$', (ROOT / 'CHANGELOG.md').read_text(encoding='utf-8'), re.M)
 PROMISED = {
     'load', 'save', 'load_config', 'list_configs', 'Config', 'ModelConfig', 'BadInput', 'NVAE', 'Output', 'draw_noise',
-    'prior_noise', 'sample_images', 'reconstruct', 'explore', 'interpolate', 'mix', 'embed', 'unembed', 'evaluate', 'fid',
-    'dataloaders', 'load_image', 'open_run', 'fit', 'image_grid', 'draw_hierarchy', 'plot_curves', 'from_pretrained',
+    'prior_noise', 'sample_images', 'reconstruct', 'explore', 'interpolate', 'mix', 'embed', 'unembed', 'evaluate',
+    'fid', 'dataloaders', 'load_image', 'open_run', 'fit', 'image_grid', 'draw_hierarchy', 'plot_curves', 'from_pretrained',
     'push_to_hub'}
 
 
