@@ -119,19 +119,15 @@ class ModelConfig(Frozen):
     @property
     def scale_of_group(self)->list[int]:
         "For each group, coarse to fine, its scale: n_scales - 1 is the coarsest, 0 the largest"
-        scales = []
-        for scale in reversed(range(self.n_scales)):
-            scales += [scale] * self.groups_per_scale[scale]
-        return scales
+        groups = self.groups_per_scale
+        return [scale for scale in reversed(range(self.n_scales)) for _ in range(groups[scale])]
 
     @property
     def latent_shapes(self)->list[tuple[int,int,int]]:
         "(z_channels, h, w) of each group's latent, coarse to fine"
-        shapes = []
-        for scale in self.scale_of_group:
-            h, w = (side >> (self.n_pre_blocks + scale) for side in self.size)
-            shapes.append((self.z_channels, h, w))
-        return shapes
+        H, W = self.size
+        halvings = [self.n_pre_blocks + scale for scale in self.scale_of_group]
+        return [(self.z_channels, H >> n, W >> n) for n in halvings]
 
     def width(self, channels:int, # enc_channels or dec_channels
               level:int,          # halvings so far, 0 at full resolution
@@ -164,8 +160,7 @@ def _check_size(m):
     factor = 2 ** m.n_halvings
     for side in m.size:
         if side % factor: raise ValueError(_uneven_size(m, side, factor))
-        if 2 * m.crop >= side:
-            raise ValueError(f"crop {m.crop} on both sides leaves nothing of image_size {side}")
+        if 2 * m.crop >= side: raise ValueError(f"crop {m.crop} on both sides leaves nothing of image_size {side}")
 
 def _uneven_size(m, side, factor):
     "Which sum doesn't come out, and the nearest side that would"
@@ -314,14 +309,11 @@ def _in_words(e, model, place, aliases, words):
         return _at(place(location[:-1]), f"there is no key '{key}'{nearest(key, known)}")
     if kind == 'missing': return _at(place(location[:-1]), f"{key} is missing")
     if kind == 'value_error': return _at(place(location), str(e['ctx']['error']))
-    return _at(place(location), words.get(kind) or _not_possible(e, allowed_values(holder, key)))
-
-def _not_possible(e, allowed):
-    "A value, what pydantic says about it, and the range"
-    reason = e['msg'][0].lower() + e['msg'][1:]
+    if kind in words: return _at(place(location), words[kind])
+    reason, allowed = e['msg'][0].lower() + e['msg'][1:], allowed_values(holder, key)
     if allowed:
         reason += f'; allowed: {allowed}'
-    return f"{repr(e['input'])[:60]} is not possible ({reason})"
+    return _at(place(location), f"{repr(e['input'])[:60]} is not possible ({reason})")
 
 def _at(place, problem):
     return f"{place}: {problem}" if place else problem
