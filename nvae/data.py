@@ -37,12 +37,11 @@ def binarise_once(images:Tensor, # uint8 (N, C, H, W)
                  )->Tensor:      # uint8 (N, C, H, W), 0 or 255
     "The same for evaluation: an image's coins depend on the seed and its number alone"
     rng = np.random.Generator(np.random.PCG64(seed))
-    tossed = torch.empty_like(images)
-    for start in range(0, len(images), 1000):
-        part = images[start:start + 1000]
-        coins = rng.random(part.shape, np.float32)
-        tossed[start:start + 1000] = binarise(part, torch.from_numpy(coins))
-    return tossed
+    parts = []
+    for part in images.split(1000): # so that the coins need little memory
+        coins = torch.from_numpy(rng.random(part.shape, np.float32))
+        parts.append(binarise(part, coins))
+    return torch.cat(parts)
 
 # %% ../nbs/02_data.ipynb #02-data-010a
 def combined_seed(*numbers:int, # each 0 or more

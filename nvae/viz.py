@@ -43,10 +43,8 @@ def to_bytes(x, # images (..., C, H, W): floats in [0, 1], or uint8
 def to_pil(x, # one image (C, H, W) or (1, C, H, W): floats in [0, 1], or uint8
           )->Image.Image: # RGB
     "One image for looking at"
-    x = torch.as_tensor(x)
-    if x.ndim == 4:
-        x = x[0]
-    return Image.fromarray(np.ascontiguousarray(to_bytes(x)))
+    rgb = to_bytes(x)
+    return Image.fromarray(np.ascontiguousarray(rgb[0] if rgb.ndim == 4 else rgb))
 
 def png(image:Image.Image)->bytes:
     "A picture in memory, packed quickly rather than tightly"
