@@ -8,7 +8,7 @@ from book import source_address
 
 import nvae.cli
 from nvae.config import SECTIONS, find_asset, load_config
-from nvae.config import _allowed as allowed
+from nvae.config import allowed_values as allowed
 from nvae.model import describe
 from nvae.viz import draw_hierarchy, plt
 
