@@ -50,7 +50,8 @@ class CherryBoard(Board):
         return [row_of(self.controls, 'temperature', 'seed', 'n', 'iterations')]
 
     def buttons(self):
-        buttons = [self.back_button, button('Next ▸', 'the next batch (0 or →)', self.next)]
+        on = button('Next ▸', 'the next batch (0 or →)', self.next)
+        buttons = [self.back_button, on]
         for text, tooltip, method in self.actions:
             action = getattr(self, method)
             buttons.append(button(text, tooltip, partial(self.attempt, action)))
@@ -89,13 +90,12 @@ class CherryBoard(Board):
         self._show_tray()
 
     def drawings(self, v, stale):
-        for drawing in super().drawings(v, stale):
-            if drawing.settled:
-                yield drawing
+        return (drawing for drawing in super().drawings(v, stale) if drawing.settled)
 
     def present(self, drawing):
         super().present(drawing)
-        self.picks.visit(drawing.recipes[0].seed)
+        first = drawing.recipes[0]
+        self.picks.visit(first.seed)
         self._mark()
 
     # --- picking
@@ -192,5 +192,6 @@ class CherryBoard(Board):
 
     def _recreate(self):
         self.note.say('drawing the picks again', 'busy')
-        images = recreate(self.picks.now(), self.studio)
-        self.note.say(f'{len(images)} picks made again, bit for bit')
+        picks = self.picks.now()
+        recreate(picks, self.studio)
+        self.note.say(f'{len(picks)} picks made again, bit for bit')

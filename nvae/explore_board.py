@@ -38,14 +38,16 @@ def frame_of(cfg:ModelConfig, change:Change)->list: # left, top, width, height a
     "Where a change is, on the image"
     if change.cell is None: return []
     row, column = change.cell
-    _, h, w = cfg.latent_shapes[change.groups[0]]
+    group = change.groups[0]
+    _, h, w = cfg.latent_shapes[group]
     return [column / w, row / h, 1 / w, 1 / h]
 
 # %% ../nbs/17f_explore_board.ipynb #17f-explore-board-010
 def heat_colours(known:float)->str: # known: of 0 to 1
     "CSS background and lettering of a cell: from dark blue through grey to yellow, in step with brightness"
+    background = to_hex(colormaps['cividis'](known))
     lettering = '#fff' if known < .5 else '#000'
-    return f"background:{to_hex(colormaps['cividis'](known))};color:{lettering}"
+    return f'background:{background};color:{lettering}'
 
 def knowledge_row(factor:str, scores:list)->str: # scores: of `probe`, one per group
     "HTML of how well each group knows a factor"

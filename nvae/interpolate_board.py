@@ -24,7 +24,8 @@ from .widgets import ImageGrid
 # %% ../nbs/17g_interpolate_board.ipynb #17g-interpolate-board-006
 def there_and_back(steps:torch.Tensor)->torch.Tensor: # (n, C, H, W) → (2n − 2, C, H, W)
     "Steps, and back again"
-    return torch.cat([steps, steps[1:-1].flip(0)])
+    back = steps[1:-1].flip(0)
+    return torch.cat([steps, back])
 
 # %% ../nbs/17g_interpolate_board.ipynb #17g-interpolate-board-010
 class InterpolateBoard(PairBoard):
@@ -59,7 +60,8 @@ class InterpolateBoard(PairBoard):
 
     def view(self):
         self.film = ImageGrid(caption='film from A to B and back')
-        return [*super().view(), self.film]
+        strip = super().view()
+        return [*strip, self.film]
 
     def fitted(self):
         super().fitted()
