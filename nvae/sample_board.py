@@ -14,7 +14,7 @@ from .board import Board, row
 from .recipe import Recipe
 from .studio import Drawing, asked
 
-# %% ../nbs/17c_sample_board.ipynb #17c-sample-board-n001
+# %% ../nbs/17c_sample_board.ipynb #17c-sample-board-controls
 def toggles(options:dict, width:str=None): # what is written on each button → its tooltip
     "Buttons of which one is pressed; width: of each, in CSS units"
     buttons = W.ToggleButtons(options=list(options), tooltips=list(options.values()))
@@ -30,27 +30,6 @@ def row_of(controls:dict, *names):
 def side_by_side(*children):
     "Widgets beside each other, as long as the page is wide enough"
     return W.HBox(children, layout=W.Layout(flex_flow='row wrap', align_items='flex-start'))
-
-# %% ../nbs/17c_sample_board.ipynb #17c-sample-board-controls
-def toggles(options:dict, width:str=None): # what is written on each button → its tooltip
-    "Buttons of which one is pressed; width: of each, in CSS units"
-    buttons = W.ToggleButtons(options=list(options), tooltips=list(options.values()))
-    if width:
-        buttons.style.button_width = width
-    return buttons
-
-def row_of(controls:dict, *names):
-    "Some of the controls, in a row"
-    return row(*[controls[name] for name in names])
-
-def side_by_side(*children):
-    "Widgets beside each other, as long as the page is wide enough"
-    return W.HBox(children, layout=W.Layout(flex_flow='row wrap', align_items='flex-start'))
-
-# %% ../nbs/17c_sample_board.ipynb #17c-sample-board-n002
-def dressed(drawing:Drawing, **traits)->Drawing:
-    "The same drawing, with these traits of the grid besides"
-    return replace(drawing, traits={**drawing.traits, **traits})
 
 # %% ../nbs/17c_sample_board.ipynb #17c-sample-board-dressed
 def dressed(drawing:Drawing, **traits)->Drawing:
