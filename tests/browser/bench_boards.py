@@ -20,18 +20,18 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from chromium import find_chromium  # noqa: E402
+from chromium import find_chromium
 
-from nvae.apps import Server, with_parameters  # noqa: E402
-from nvae.bench import alone, machine, repeat  # noqa: E402
-from nvae.checkpoint import save_model  # noqa: E402
-from nvae.config import BadInput, load_config  # noqa: E402
-from nvae.explore import Change  # noqa: E402
-from nvae.model import NVAE, n_parameters  # noqa: E402
-from nvae.recipe import Recipe, drawn, with_variants  # noqa: E402
-from nvae.sample_board import SampleBoard  # noqa: E402
-from nvae.studio import Studio  # noqa: E402
-from nvae.widgets import sprite  # noqa: E402
+from nvae.apps import Server, with_parameters
+from nvae.bench import alone, machine, repeat
+from nvae.checkpoint import save_model
+from nvae.config import BadInput, load_config
+from nvae.explore import Change
+from nvae.model import NVAE, n_parameters
+from nvae.recipe import Recipe, drawn, with_variants
+from nvae.sample_board import SampleBoard
+from nvae.studio import Studio
+from nvae.widgets import sprite
 
 WARM_UP = 3  # slides in the browser before those that count
 HANDLE = '.nvae-board .noUi-handle'
