@@ -104,11 +104,8 @@ def live_row(job:Job, runs, slot:str|None, ended:Ended|None)->dict:
 
 def changes_of(job:Job)->list: # ['epochs=5', 'seed=0']
     "What a plan changes in a run's configuration, as after `--set`"
-    changes = []
-    for key, value in job.overrides.items():
-        if key not in ('name', 'data.root'):
-            changes.append(f"{key.split('.')[-1]}={value}")
-    return changes
+    given = {key: value for key, value in job.overrides.items() if key not in ('name', 'data.root')}
+    return [f"{key.split('.')[-1]}={value}" for key, value in given.items()]
 
 def planned(jobs:list, runs)->list: # lines
     "The plan before it starts; what it changes in every run is said once, above the table"

@@ -171,11 +171,8 @@ class ExploreBoard(PairBoard):
         return change_at(self.studio.model.cfg, name, v['strength'], v['fresh'], v['place'].strip())
 
     def drawings(self, v, stale):
-        base = self.base(v, stale)
-        if v['show'] == 'walk':
-            yield from self.walk(base, v, stale)
-        else:
-            yield from self.variants(base, v, stale)
+        drawings = self.walk if v['show'] == 'walk' else self.variants
+        return drawings(self.base(v, stale), v, stale)
 
     def walk(self, base, v, stale):
         "A round trip through the noise of what is chosen, or of all groups"

@@ -154,10 +154,7 @@ class Job:
     evaluate: dict | None = None # options
     sample: list = field(default_factory=list) # of options
 
-    @property
-    def name(self)->str:
-        "Of the run"
-        return self.cfg.name
+    name = property(lambda self: self.cfg.name)
 
     def run(self, runs)->RunDir:
         "Its folder"
