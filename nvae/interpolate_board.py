@@ -16,6 +16,7 @@ from .board import button, row
 from .explore import PATHS, SPACES
 from .hierarchy import Hierarchy
 from .recipe import Passage
+from .sample_board import dressed, row_of, side_by_side, toggles
 from .sources import PairBoard
 from .studio import asked
 from .widgets import ImageGrid
@@ -23,35 +24,44 @@ from .widgets import ImageGrid
 # %% ../nbs/17g_interpolate_board.ipynb #17g-interpolate-board-006
 def there_and_back(steps:torch.Tensor)->torch.Tensor: # (n, C, H, W) → (2n − 2, C, H, W)
     "Steps, and back again"
-    return torch.cat([steps, steps[1:-1].flip(0)])
+    back = steps[1:-1].flip(0)
+    return torch.cat([steps, back])
 
 # %% ../nbs/17g_interpolate_board.ipynb #17g-interpolate-board-010
 class InterpolateBoard(PairBoard):
     "From image A to image B through the latents"
-    kind, ms_per_frame = 'interpolate', 120
+    kind = 'interpolate'
+    ms_per_frame = 120
+    views = {'one way': 'the way that is chosen', 'all four ways': 'both spaces, each on both paths'}
+    spaces = dict(zip(SPACES, ['mix the latents', 'mix the noise that gives them']))
+    paths = dict(zip(PATHS, ['on the straight line', 'on the great arc']))
 
     def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=8, runs=None, **values):
         super().__init__(file, temperature, iterations, seed, n, runs, **values)
 
     def own_controls(self):
-        return dict(**super().own_controls(), show=W.ToggleButtons(options=['one way', 'all four ways']),
-                    space=W.ToggleButtons(options=SPACES, tooltips=['mix the latents', 'mix the noise that gives them']),
-                    path=W.ToggleButtons(options=PATHS, tooltips=['on the straight line', 'on the great arc']), groups=Hierarchy(several=True))
+        return dict(**super().own_controls(), show=toggles(self.views, '110px'), space=toggles(self.spaces, '110px'),
+                    path=toggles(self.paths, '110px'), groups=Hierarchy(several=True))
 
     def layout_controls(self):
         c = self.controls
         c['n'].description, c['n'].tooltip, c['n'].min = 'steps', 'images between the two', 2
-        for name in ('show', 'space', 'path'): c[name].style.button_width = '110px'
-        def said(word, name): return row(W.HTML(f'<span class="nvae-said">{word}</span>', layout=W.Layout(width='56px')), c[name])
+        rows = []
+        for word, name in (('show', 'show'), ('mix', 'space'), ('along', 'path')):
+            said = W.HTML(f'<span class="nvae-said">{word}</span>', layout=W.Layout(width='56px'))
+            rows.append(row(said, c[name]))
         moved = W.HTML('<span class="nvae-about">what moves (nothing chosen: all)</span>')
-        ways = W.VBox([said('show', 'show'), said('mix', 'space'), said('along', 'path'), row(c['sampled'], c['ending']), moved, c['groups']], layout=W.Layout(max_width='420px'))
-        return [row(*(c[k] for k in ('temperature', 'seed', 'n', 'iterations'))), W.HBox([*self.sources, ways], layout=W.Layout(flex_flow='row wrap', align_items='flex-start'))]
+        rows += [row_of(c, 'sampled', 'ending'), moved, c['groups']]
+        ways = W.VBox(rows, layout=W.Layout(max_width='420px'))
+        return [row_of(c, 'temperature', 'seed', 'n', 'iterations'), side_by_side(*self.sources, ways)]
 
-    def buttons(self): return W.HBox([super().buttons(), button('A ⇄ B', 'the other way round', self.swap)])
+    def buttons(self):
+        return W.HBox([super().buttons(), button('A ⇄ B', 'the other way round', self.swap)])
 
     def view(self):
         self.film = ImageGrid(caption='film from A to B and back')
-        return [*super().view(), self.film]
+        strip = super().view()
+        return [*strip, self.film]
 
     def fitted(self):
         super().fitted()
@@ -65,29 +75,40 @@ class InterpolateBoard(PairBoard):
         return {f'{space}, {path}': Passage(space, path, groups) for space, path in product(SPACES, PATHS)}
 
     def drawings(self, v, stale):
-        ways = self.ways(v)
-        both = replace(asked({**v, 'n': v['n'] + 2}), **self.start(v, self.sources, stale))
+        ways, columns = self.ways(v), v['n'] + 2
+        between = replace(asked({**v, 'n': columns}), **self.start(v, self.sources, stale))
+        recipes = [replace(between, passage=way) for way in ways.values()]
         names = list(ways) if len(ways) > 1 else []
-        yield from self.studio.draw([replace(both, passage=p) for p in ways.values()], stale, v['n'] + 2, names)
+        yield from self.studio.draw(recipes, stale, columns, names)
 
     def present(self, drawing):
         "The strip, A and B marked, and the film of the way that is chosen"
-        n, names = drawing.columns, drawing.traits['row_labels'] or ['']
-        labels = [f'{name} {what}'.strip() for name in names for what in ('original A', *(f'step {k} of {n - 2}' for k in range(1, n - 1)), 'original B')]
-        super().present(replace(drawing, traits={**drawing.traits, 'room': 760 - 110 * (len(names) > 1), 'labels': labels, 'marks': ['A', *[''] * (n - 2), 'B'] * len(names), 'mark_word': 'original'}))
+        steps = drawing.columns - 2
+        ways = drawing.traits['row_labels'] or ['']
+        each = ['original A', *[f'step {k} of {steps}' for k in range(1, steps + 1)], 'original B']
+        labels = [f'{way} {what}'.strip() for way, what in product(ways, each)]
+        marks = ['A', *[''] * steps, 'B'] * len(ways)
+        room = 760 if len(ways) == 1 else 650
+        super().present(dressed(drawing, room=room, labels=labels, marks=marks, mark_word='original'))
         self.drawn[self.grid.serial] = drawing
         self.film.show(self.moving(drawing), room=180, ms=self.ms_per_frame)
 
     def moving(self, drawing):
+        "The way that is chosen, or the first, without the originals; there and back"
         v, n = self.values(), drawing.columns
-        ways = [(r.passage.space, r.passage.path) for r in drawing.recipes]
-        k = ways.index((v['space'], v['path'])) if (v['space'], v['path']) in ways else 0
-        return there_and_back(drawing.images[k * n + 1:(k + 1) * n - 1])
+        ways = [(recipe.passage.space, recipe.passage.path) for recipe in drawing.recipes]
+        chosen = v['space'], v['path']
+        first = n * ways.index(chosen) if chosen in ways else 0
+        return there_and_back(drawing.images[first + 1:first + n - 1])
 
     # --- what a person does
     def swap(self):
         "A becomes B, B becomes A; two samples, which have no names, stay where they are"
         a, b = self.sources
-        if a.value == b.value: return self.note.say('both places hold the same: there is nothing to swap' if a.value else 'samples have their places: drop an image or write a pick to swap')
-        a.dropped = b.dropped = {**a.dropped, **b.dropped}
-        self.set(a=b.value, b=a.value)
+        if a.value != b.value:
+            a.dropped = b.dropped = {**a.dropped, **b.dropped}
+            self.set(a=b.value, b=a.value)
+        elif a.value:
+            self.note.say('both places hold the same: there is nothing to swap')
+        else:
+            self.note.say('samples have their places: drop an image or write a pick to swap')

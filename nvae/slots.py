@@ -7,7 +7,7 @@ __all__ = ['TOPIC', 'PATIENCE', 'HERE', 'KernelKilled', 'perform', 'wait_until_f
            'slot_environments', 'local_cluster', 'connected']
 
 # %% ../nbs/18e_slots.ipynb #18e-slots-003
-import logging, os, signal, time, warnings
+import itertools, logging, os, signal, time, warnings
 from contextlib import contextmanager
 
 from .config import BadInput
@@ -29,14 +29,16 @@ def perform(job:Job, runs)->Ended: # runs: folder of all runs
         run = open_run(job.cfg, runs)
         tell_begun(job.name)
         ended = trained(run, job.parameters(runs), lambda status: None)
-    except BadInput as e: return Ended('failed', f"failed: {e}", 2)
+    except BadInput as e:
+        return Ended('failed', f"failed: {e}", 2)
     if ended.state == 'killed': raise KernelKilled(ended.line)
     return ended
 
 def wait_until_free(run:RunDir, seconds:float=PATIENCE):
     "Until nobody trains this run, or it is plain that somebody goes on doing so"
     until = time.monotonic() + seconds
-    while holder(run) is not None and time.monotonic() < until: time.sleep(.2)
+    while holder(run) is not None and time.monotonic() < until:
+        time.sleep(.2)
 
 def tell_begun(name:str):
     "For the table: this slot has begun this run"
@@ -46,28 +48,37 @@ def tell_begun(name:str):
 
 # %% ../nbs/18e_slots.ipynb #18e-slots-013
 def dask_setup(worker):
-    "A slot leaves signals to the process that started it"
-    for s in (signal.SIGINT, signal.SIGTERM): signal.signal(s, signal.SIG_IGN)
+    "A slot leaves signals to the process that started it; Dask calls this in each worker"
+    for s in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(s, signal.SIG_IGN)
 
 # %% ../nbs/18e_slots.ipynb #18e-slots-015
-def visible_gpus()->list[str]:
+def visible_gpus()->list: # of strings
     "The graphics cards, as CUDA_VISIBLE_DEVICES names them"
     given = os.environ.get('CUDA_VISIBLE_DEVICES')
-    if given is not None: return [g.strip() for g in given.split(',') if g.strip()]
-    import torch
-    return [str(i) for i in range(torch.cuda.device_count())]
+    if given is None:
+        import torch
+        return list(map(str, range(torch.cuda.device_count())))
+    names = [name.strip() for name in given.split(',')]
+    return [name for name in names if name]
 
 def slot_environments(slots:int|None, # how many; None: as many as there are cards for
                       gpus:list,      # of `visible_gpus`
                       cores:int,      # of the processor
                       processes:int=1, # of the run that takes most
-                     )->dict[str, dict]: # name of each slot → its environment variables
+                     )->dict:          # name of each slot → its environment variables
     "What each slot sees of the machine; raises `BadInput` for runs that take more cards than there are"
-    if gpus and processes > len(gpus): raise BadInput(f"a run of {processes} processes needs as many graphics cards; there are {len(gpus)}")
-    n = slots or max(1, len(gpus)//processes)
+    there = len(gpus)
+    if gpus and processes > there:
+        raise BadInput(f"a run of {processes} processes needs as many graphics cards; there are {there}")
+    n = slots or max(1, there//processes)
     threads = os.environ.get('OMP_NUM_THREADS') or str(max(1, cores//(n*processes)))
-    def cards(i): return {'CUDA_VISIBLE_DEVICES': ','.join(gpus[(i*processes + j) % len(gpus)] for j in range(processes))} if gpus else {}
-    return {f"{'gpu' if gpus else 'cpu'}{i}": {'OMP_NUM_THREADS': threads, **cards(i)} for i in range(n)}
+    if not gpus: return {f'cpu{i}': {'OMP_NUM_THREADS': threads} for i in range(n)}
+    cards, environments = itertools.cycle(gpus), {}
+    for i in range(n):
+        own = itertools.islice(cards, processes)
+        environments[f'gpu{i}'] = {'OMP_NUM_THREADS': threads, 'CUDA_VISIBLE_DEVICES': ','.join(own)}
+    return environments
 
 # %% ../nbs/18e_slots.ipynb #18e-slots-019
 HERE = '127.0.0.1'
@@ -75,11 +86,14 @@ HERE = '127.0.0.1'
 def local_cluster(environments:dict): # of `slot_environments`; → a Dask cluster
     "A scheduler in this process, and a process for each slot"
     from distributed import Nanny, Scheduler, SpecCluster
-    warnings.filterwarnings('ignore', 'Port .* is already in use') # another plan's dashboard has it; the address is said anyway
     quiet = dict(silence_logs=logging.CRITICAL)
-    slot = dict(nthreads=1, memory_limit=0, host=HERE, preload=['nvae.slots'], **quiet)
-    return SpecCluster(workers={name: dict(cls=Nanny, options=dict(slot, env=env)) for name, env in environments.items()},
-                       scheduler=dict(cls=Scheduler, options=dict(host=HERE, port=0, dashboard=True, dashboard_address=f'{HERE}:8787')), **quiet)
+    slot = dict(nthreads=1, memory_limit=0, host=HERE, preload=[__name__], **quiet) # preloaded: `dask_setup`
+    workers = {name: dict(cls=Nanny, options=dict(slot, env=env)) for name, env in environments.items()}
+    scheduler = dict(host=HERE, port=0, dashboard=True, dashboard_address=f'{HERE}:8787')
+    with warnings.catch_warnings():
+        # another plan's dashboard has it; the address is said anyway
+        warnings.filterwarnings('ignore', 'Port .* is already in use')
+        return SpecCluster(workers=workers, scheduler=dict(cls=Scheduler, options=scheduler), **quiet)
 
 @contextmanager
 def connected(cluster:str|None, # address of an existing scheduler, or its scheduler file
@@ -87,8 +101,14 @@ def connected(cluster:str|None, # address of an existing scheduler, or its sched
     "A client of that cluster, or of one that lasts as long as this; raises `BadInput` where none answers"
     from distributed import Client
     if cluster is None:
-        with local_cluster(environments) as local, Client(local) as client: yield client
+        with local_cluster(environments) as local, Client(local) as client:
+            yield client
         return
-    try: client = Client(**{'scheduler_file' if cluster.endswith('.json') else 'address': cluster}, timeout=10, set_as_default=False)
-    except (OSError, ValueError) as e: raise BadInput(f"--cluster {cluster}: no Dask scheduler answers there ({str(e)[:80] or type(e).__name__})") from None
-    with client: yield client
+    where = 'scheduler_file' if cluster.endswith('.json') else 'address'
+    try:
+        client = Client(**{where: cluster}, timeout=10, set_as_default=False)
+    except (OSError, ValueError) as e:
+        why = str(e)[:80] or type(e).__name__
+        raise BadInput(f"--cluster {cluster}: no Dask scheduler answers there ({why})") from None
+    with client:
+        yield client

@@ -7,6 +7,7 @@ __all__ = ['Frame', 'StepBoard']
 
 # %% ../nbs/17h_step_board.ipynb #17h-step-board-003
 import io, threading
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from PIL import Image
 from .board import Line, button, row, unused
 from .config import shown
 from .recipe import from_text
+from .sample_board import row_of
 from .sources import SourceBoard
 from .steps import Towers, downwards, frame, trace, upwards
 from .studio import Drawing, Superseded
@@ -31,74 +33,107 @@ class Frame(NamedTuple):
 
 class StepBoard(SourceBoard):
     "One image's way through the network"
-    kind, passive, places, bare = 'step', ('step',), ('image',), True
-    hotkeys = dict(n='new', b='back', f='forward', s='save', ArrowRight='onward', ArrowLeft='backward', Home='first', End='last')
+    kind = 'step'
+    passive = ('step',)
+    places = ('image',)
+    bare = True
+    hotkeys = dict(n='new', b='back', f='forward', s='save',
+                   ArrowRight='onward', ArrowLeft='backward', Home='first', End='last')
 
     def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, runs=None, **values):
-        self.frames, self.showing = [], threading.Lock()
+        self.frames = [] # of the image that is to be seen
+        self.showing = threading.Lock()
         super().__init__(file, temperature, iterations, seed, 1, runs, **values)
 
     def own_controls(self):
-        slider = W.IntSlider(0, 0, 0, description='step', tooltip='how far the image has come', readout=False, layout=W.Layout(width='560px'), style=dict(description_width='40px'))
-        return super().own_controls() | dict(step=slider)
+        step = W.IntSlider(0, 0, 0, description='step', tooltip='how far the image has come', readout=False,
+                           layout=W.Layout(width='560px'), style=dict(description_width='40px'))
+        return dict(**super().own_controls(), step=step)
 
     def layout_controls(self):
-        return [row(*(self.controls[k] for k in ('temperature', 'seed', 'iterations'))), *self.sources]
+        return [row_of(self.controls, 'temperature', 'seed', 'iterations'), *self.sources]
 
     def view(self):
         super().view()
-        self.grid.set_trait('pickable', True); self.grid.set_trait('autofocus', True); self.grid.on('pick', lambda **_: self.onward())
-        self.told, slider = Line(), self.controls['step']
+        self.grid.set_trait('pickable', True)
+        self.grid.set_trait('autofocus', True)
+        self.grid.on('pick', lambda **_: self.onward())
+        self.told = Line()
         self.told.add_class('nvae-told')
+        slider = self.controls['step']
         slider.observe(lambda _: self._show(), 'value')
-        self.play = W.Play(interval=1500, layout=W.Layout(width='130px')); W.jslink((self.play, 'value'), (slider, 'value'))
-        return [row(button('◂', 'the step before (←)', self.backward, '40px'), self.play, button('▸', 'the next step (→)', self.onward, '40px'), slider), self.told, self.grid]
+        self.play = W.Play(interval=1500, layout=W.Layout(width='130px'))
+        W.jslink((self.play, 'value'), (slider, 'value'))
+        back = button('◂', 'the step before (←)', self.backward, '40px')
+        on = button('▸', 'the next step (→)', self.onward, '40px')
+        return [row(back, self.play, on, slider), self.told, self.grid]
 
     def fitted(self):
         super().fitted()
         self.towers = Towers(self.studio.model.cfg)
 
     def drawings(self, v, stale):
-        text = self.picture(self.sources[0], v, stale); model, painted = self.studio.model, []
+        text, model = self.picture(self.sources[0], v, stale), self.studio.model
         t = trace(model, from_text(text, model.cfg))
-        for step in (s for way in (upwards, downwards) for s in way(t, self.towers)):
+        frames = []
+        for step in chain(upwards(t, self.towers), downwards(t, self.towers)):
             if stale(): raise Superseded
-            picture = frame(step, self.towers); painted.append(Frame(step.title, step.text, png(picture), picture.size))
-        yield Drawing(t.so_far, None, traits=dict(frames=painted), made=dict(image=text))
+            picture = frame(step, self.towers)
+            frames.append(Frame(step.title, step.text, png(picture), picture.size))
+        yield Drawing(t.so_far, None, traits=dict(frames=frames), made=dict(image=text))
 
     def present(self, drawing):
-        self.frames, slider = drawing.traits['frames'], self.controls['step']
+        self.frames = drawing.traits['frames']
         self.drawn = {0: drawing}
-        slider.max = self.play.max = len(self.frames) - 1
+        last = len(self.frames) - 1
+        self.controls['step'].max = last
+        self.play.max = last
         self._show()
 
-    def caption(self, drawing, notes=()): return ' · '.join([f'{self.ms:.0f} ms for {len(self.frames)} steps', *notes])
+    def caption(self, drawing, notes=()):
+        return ' · '.join([f'{self.ms:.0f} ms for {len(self.frames)} steps', *notes])
 
     def _show(self):
         "The frame of this step"
         if not self.frames: return
-        k = min(self.controls['step'].value, len(self.frames) - 1); f, (w, h) = self.frames[k], self.frames[k].size
+        n = len(self.frames)
+        k = min(self.controls['step'].value, n - 1)
+        f = self.frames[k]
+        w, h = f.size
+        label = f'step {k + 1}, {f.title}: {f.text}'
+        traits = dict(image=f.png, n=1, size=w, aspect=w / h, labels=[label], serial=self.grid.serial + 1)
         with self.showing, self.grid.hold_sync():
-            for name, value in dict(image=f.png, n=1, size=w, aspect=w / h, labels=[f'step {k + 1}, {f.title}: {f.text}'], serial=self.grid.serial + 1).items(): self.grid.set_trait(name, value)
-        self.told.say(f'{k + 1} of {len(self.frames)} · {f.title}: {f.text}')
+            for name, value in traits.items():
+                self.grid.set_trait(name, value)
+        self.told.say(f'{k + 1} of {n} · {f.title}: {f.text}')
 
     # --- what a person does
     def go(self, step:int):
         "To a step, counted from 0; beyond the ends to the end"
-        self.controls['step'].value = max(0, min(step, len(self.frames) - 1))
+        last = len(self.frames) - 1
+        self.controls['step'].value = max(0, min(step, last))
 
-    def onward(self): "One step on"; self.go(self.controls['step'].value + 1)
+    def onward(self):
+        "One step on"
+        self.go(self.controls['step'].value + 1)
 
-    def backward(self): "One step back"; self.go(self.controls['step'].value - 1)
+    def backward(self):
+        "One step back"
+        self.go(self.controls['step'].value - 1)
 
-    def first(self): "To the image"; self.go(0)
+    def first(self):
+        "To the image"
+        self.go(0)
 
-    def last(self): "To the likelihood"; self.go(len(self.frames) - 1)
+    def last(self):
+        "To the likelihood"
+        self.go(len(self.frames) - 1)
 
     def save(self, path=None): # a PNG file; none: a new one beside the model
         "Save the frame that is to be seen, with the image it is about"
-        d, k = self.shown(), self.controls['step'].value
+        drawing, k = self.shown(), self.controls['step'].value
         path = Path(path) if path else unused(self.studio.home / 'pictures' / f'step-{k + 1}.png')
-        save_png(Image.open(io.BytesIO(self.frames[k].png)), path, self.studio.provenance(None, step=k, **d.made))
+        picture = Image.open(io.BytesIO(self.frames[k].png))
+        save_png(picture, path, self.studio.provenance(None, step=k, **drawing.made))
         self.note.say(f'saved {shown(path)}')
         return path
