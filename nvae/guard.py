@@ -26,13 +26,14 @@ def all_finite(tensors # any tensors; integers pass
 def _by_kind(tensors):
     "Lists of equal device and dtype, which the multi-tensor kernels want"
     kinds = {}
-    for t in tensors: kinds.setdefault((t.device, t.dtype), []).append(t)
+    for t in tensors:
+        kinds.setdefault((t.device, t.dtype), []).append(t)
     return list(kinds.values())
 
 # %% ../nbs/12_guard.ipynb #12-guard-010
 class Undo:
-    """What a forward pass writes in some modules, as it was at the last `take`: BatchNorm's statistics, spectral vectors,
-    what `get_extra_state` tells"""
+    """What a forward pass writes in some modules, as it was at the last `take`: BatchNorm's statistics, spectral
+    vectors, what `get_extra_state` tells"""
     def __init__(self, *modules:nn.Module):
         submodules = [n for m in modules for n in m.modules()]
         self.live = _by_kind([b for m in modules for b in m.buffers()])
@@ -73,12 +74,14 @@ def watch_activations(model:nn.Module):
     "Collects the names of modules whose output isn't finite, in the order of the computation"
     found = []
     def watch(name, module, args, out):
-        if not all_finite(_tensors(out)): found.append(name)
+        if not all_finite(_tensors(out)):
+            found.append(name)
     hooks = [m.register_forward_hook(partial(watch, name)) for name, m in model.named_modules() if name]
     try:
         yield found
     finally:
-        for hook in hooks: hook.remove()
+        for hook in hooks:
+            hook.remove()
 
 def _tensors(out):
     "Tensors in a module's output"

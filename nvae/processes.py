@@ -45,12 +45,14 @@ def main(args:list|None=None, # the process's own if not given
         )->int:               # exit code
     "Take part in a training, as one of several processes"
     a = arguments().parse_args(args)
-    if not torch.accelerator.is_available(): os.environ['ACCELERATE_USE_CPU'] = 'true'
+    if not torch.accelerator.is_available():
+        os.environ['ACCELERATE_USE_CPU'] = 'true'
     warnings.filterwarnings('ignore', 'Grad strides do not match')  # a 1×1 filter lies in memory in both orders at once
     cfg = configured(a.name, a.set, a.data)
     me, run = this_process(), RunDir(Path(a.runs)/cfg.name)
     try:
-        if me.is_main_process: open_run(cfg, a.runs, a.fresh)
+        if me.is_main_process:
+            open_run(cfg, a.runs, a.fresh)
         fit(cfg, run, watch=stop_without(a.parent) if me.is_main_process else None)
     except Interrupted as e:
         me.wait_for_everyone()
@@ -60,7 +62,8 @@ def main(args:list|None=None, # the process's own if not given
         return 2 if isinstance(e, BadInput) else 1
     except RuntimeError as e:
         if me.is_main_process and is_lost(e):
-            report(run, 'failed', ProcessLost("another process of this training has ended; the last checkpoint is whole"))
+            lost = ProcessLost("another process of this training has ended; the last checkpoint is whole")
+            report(run, 'failed', lost)
         raise
     return 0
 
@@ -102,33 +105,29 @@ def check_count(processes:int):
                        "and each process needs one")
 
 @contextmanager
-def launched(run:RunDir, processes:int,
-             out,           # open file for what they print
-             failures:Path, # where the launcher writes what became of those that failed
-            ):              # yields the launcher's process
-    "Processes that train this run; whatever is left of them at the end is ended"
+def launched(run:RunDir, processes:int, out, failures:Path): # out: open file for what they print; failures: see `launch`
+    "Processes that train this run, as that of their launcher; whatever is left of them at the end is ended"
     given = launcher_arguments(processes, run.config, '--runs', run.path.parent, '--parent', os.getpid())
     command = [sys.executable, '-m', 'nvae.processes', LAUNCH, str(failures), *given]
+    environment = dict(os.environ)
+    if not torch.accelerator.is_available():
+        environment.setdefault('GLOO_SOCKET_IFNAME', 'lo' if sys.platform == 'linux' else 'lo0')
+        environment['ACCELERATE_USE_CPU'] = 'true'
     with open(run.path/'processes.log', 'w') as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, env=_environment(),
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, env=environment,
                                    start_new_session=True)
         try:
             yield process
         finally:
             end(process)
 
-def _environment():
-    "Without a GPU the processes speak over the machine's own network interface"
-    if torch.accelerator.is_available(): return dict(os.environ)
-    loopback = 'lo' if sys.platform == 'linux' else 'lo0'
-    return {'GLOO_SOCKET_IFNAME': loopback, **os.environ, 'ACCELERATE_USE_CPU': 'true'}
-
 def end(process:subprocess.Popen):
     "End a process and all that it has started"
     if process.poll() is not None: return
     launcher = psutil.Process(process.pid)
     for p in [*launcher.children(recursive=True), launcher]:
-        with suppress(psutil.NoSuchProcess): p.kill()
+        with suppress(psutil.NoSuchProcess):
+            p.kill()
     process.wait()
 
 # %% ../nbs/12b_processes.ipynb #12b-processes-010b
@@ -139,10 +138,7 @@ def free_port()->int:
         return s.getsockname()[1]
 
 # %% ../nbs/12b_processes.ipynb #12b-processes-013
-def attend(launcher, run:RunDir, stops:list,
-           said,  # open file of what the processes print
-           watch, # as for `fit`
-          ):
+def attend(launcher, run:RunDir, stops:list, said, watch): # said: open file of what they print; watch: as for `fit`
     "Show how the run goes until the launcher has ended, and pass a signal on"
     passed_on = False
     while launcher.poll() is None:
@@ -164,9 +160,7 @@ class Failure(NamedTuple):
     code: int # exit code; below 0: the signal that ended it
     text: str # one line
 
-def launch(failures:str, # file for what became of processes that failed
-           *arguments,   # of `accelerate launch`
-          ):
+def launch(failures:str, *arguments): # file for what became of processes that failed; of `accelerate launch`
     "Be the launcher: `accelerate launch`, which leaves the failures of its processes in a file"
     from accelerate.commands.launch import launch_command, launch_command_parser
     try:
@@ -177,28 +171,26 @@ def launch(failures:str, # file for what became of processes that failed
 
 def failures_in(error:ChildFailedError)->list[Failure]: # the earliest first
     "What became of processes that failed"
-    by_time = sorted(error.failures.items(), key=lambda item: item[1].timestamp)
-    return [Failure(rank, failure.exitcode, _first_line(failure.message)) for rank, failure in by_time]
+    found = []
+    for rank, failure in sorted(error.failures.items(), key=lambda item: item[1].timestamp):
+        words = failure.message
+        if isinstance(words, dict): # of a process that could speak for itself
+            words = words['message']
+        found.append(Failure(rank, failure.exitcode, words.strip().split('\n')[0]))
+    return found
 
-def _first_line(message):
-    "Of PyTorch's words about a failure, which are a dictionary where the process could speak for itself"
-    text = message['message'] if isinstance(message, dict) else message
-    return text.strip().split('\n')[0]
-
-def cause(failures:list[Failure], # the earliest first
-          processes:int,
-         )->str:
+def cause(failures:list[Failure], processes:int)->str: # the earliest failure first
     """Which process ended first, and why: one that was killed is to blame before those that missed it,
     and those last that the launcher itself ended by SIGTERM"""
     if not failures: return f"the {processes} processes couldn't be started, or ended without a word"
-    def blame(failure): return 2 if failure.code == -signal.SIGTERM else int(failure.code > 0)
-    rank, code, text = min(failures, key=blame)
+    ended_by_launcher = [f for f in failures if f.code == -signal.SIGTERM]
+    killed = [f for f in failures if f.code < 0 and f not in ended_by_launcher]
+    failed = [f for f in failures if f.code > 0]
+    rank, code, text = [*killed, *failed, *ended_by_launcher][0]
     if code > 0: return f"process {rank} of {processes} failed (exit code {code}): {text}"
     return f"process {rank} of {processes} was killed by {signal.Signals(-code).name}, perhaps for want of memory"
 
-def raise_for(run:RunDir, stops:list,
-              why:str, # the processes ended, as `cause` says it
-             ):
+def raise_for(run:RunDir, stops:list, why:str): # why they ended, as `cause` says it
     "Raises what the processes raised, or would have raised if they could"
     status = read_status(run)
     if status.get('state') == 'interrupted':
@@ -230,7 +222,8 @@ def fit_together(cfg:Config,
         with open(output, 'w') as out, open(output) as said, launched(run, processes, out, failures) as launcher:
             attend(launcher, run, stops, said, watch)
         failed = [Failure(*f) for f in json.loads(failures.read_text())] if failures.exists() else []
-    if launcher.returncode: raise_for(run, stops, cause(failed, processes))
+    if launcher.returncode:
+        raise_for(run, stops, cause(failed, processes))
     show_to(watch, run, last=True)
     return load_model(run.model)
 

@@ -129,23 +129,21 @@ class PooledBatchNorm(BatchNorm):
     def move_averages(self, mean, variance, pixels):
         "Move the running averages towards the statistics (C,) of so many pixels"
         self.num_batches_tracked += 1
-        share = self.momentum
-        if share is None: share = 1/self.num_batches_tracked.item()  # the plain average of all batches
+        every_batch_alike = self.momentum is None
+        share = 1/self.num_batches_tracked.item() if every_batch_alike else self.momentum
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance*(pixels/(pixels - 1)), share)
 
 class PooledBatchNormSwish(PooledBatchNorm):
     "The same, then swish"
-    def forward(self, x):
-        return F.silu(super().forward(x))
+    def forward(self, x): return F.silu(super().forward(x))
 
 # %% ../nbs/12_ranks.ipynb #12-ranks-017
 def pool(model:torch.nn.Module)->torch.nn.Module: # the same
     "Make the BatchNorm layers of a model pooled ones, which normalise over the images of all processes"
     pooled = {BatchNorm: PooledBatchNorm, BatchNormSwish: PooledBatchNormSwish}
-    for m in model.modules():
-        if isinstance(m, BatchNorm):
-            m.__class__ = pooled[type(m)]
+    for norm in [m for m in model.modules() if isinstance(m, BatchNorm)]:
+        norm.__class__ = pooled[type(norm)]
     return model
 
 @contextmanager

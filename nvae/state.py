@@ -199,9 +199,7 @@ def known_tracker(name:str)->LoggerType|None: # as Accelerate wants it; None for
 # what a run is called within a project
 RUN_NAME_KEY = dict(wandb='name', trackio='name', swanlab='experiment_name', mlflow='run_name', clearml='task_name')
 
-def tracker_settings(cfg:Config,
-                     step:int, # from which the run goes on
-                    )->dict:
+def tracker_settings(cfg:Config, step:int)->dict: # step: from which the run goes on
     "Arguments of Accelerate's `init_trackers`"
     tracker = cfg.train.tracker
     if tracker not in RUN_NAME_KEY:
@@ -246,7 +244,7 @@ def model_for_use(state:TrainState)->NVAE:
 MALLOC = {-4: 0, -1: 2**31 - 1, -2: 2**26, -8: 1} # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD, M_ARENA_MAX: mallopt(3)
 
 def keep_memory():
-    """Let this process keep the memory that it frees, instead of giving it back and having every page of it zeroed anew,
+    """Let this process keep the memory that it frees, instead of giving it back and having each page of it zeroed anew,
     which takes time at every training step on a CPU. Only the GNU C library has this setting (`mallopt`)."""
     if sys.platform != 'linux': return
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
@@ -263,7 +261,8 @@ def new_state(cfg:Config, run:RunDir,
     if loaders is None:
         with accelerator.local_main_process_first():
             loaders = dataloaders(cfg, accelerator.process_index, accelerator.num_processes)
-    if accelerator.device.type == 'cpu': keep_memory()
+    if accelerator.device.type == 'cpu':
+        keep_memory()
     model = new_network(cfg, accelerator)
     loss = Objective(model).to(accelerator.device)
     average = warmed_average(cfg.train.ema_decay)
@@ -275,8 +274,7 @@ def new_state(cfg:Config, run:RunDir,
 def new_network(cfg:Config, accelerator:Accelerator)->NVAE:
     "The network at its first step: drawn from the seed, on the device, in the layout that it is trained in"
     seed_from(cfg.train.seed, 0)
-    model = NVAE(cfg)
-    if accelerator.num_processes > 1: pool(model)
+    model = pool(NVAE(cfg)) if accelerator.num_processes > 1 else NVAE(cfg)
     model.gradient_checkpointing = cfg.train.gradient_checkpointing
     layout = torch.channels_last if cfg.train.channels_last else torch.preserve_format
     return model.to(accelerator.device, memory_format=layout)
@@ -307,11 +305,10 @@ def facts(state:TrainState)->dict:
 
 def is_finite(state:TrainState)->bool:
     "Nothing that a checkpoint would hold is NaN or infinite"
-    tensors = list(state.objective.state_dict().values())
-    if state.ema is not None: tensors += state.ema.state_dict().values()
-    for moments in state.optimizer.state.values():
-        tensors += [m for m in moments.values() if isinstance(m, torch.Tensor)]
-    return all_finite(tensors)
+    weights = state.objective.state_dict().values()
+    averages = [] if state.ema is None else state.ema.state_dict().values()
+    moments = [m for of_weight in state.optimizer.state.values() for m in of_weight.values() if torch.is_tensor(m)]
+    return all_finite([*weights, *averages, *moments])
 
 # %% ../nbs/12_state.ipynb #12-state-027
 def restore(state:TrainState,

@@ -45,9 +45,9 @@ def held_out(model:NVAE,     # in any mode; afterwards in the same
         per_image = [reconstruction(out, x)[None], out.kls, torch.ones_like(out.kls[:1])]
         sums += torch.cat(per_image).sum(1).double().cpu()
     model.train(was_training)
-    if shared: sums = summed(sums)
-    recon, *kls = (sums[:-1]/sums[-1]).tolist()
-    return dict(nelbo=recon + sum(kls), recon=recon, kl=sum(kls), kl_per_group=kls, images=int(sums[-1]))
+    *totals, n = (summed(sums) if shared else sums).tolist()
+    recon, *kls = [total/n for total in totals]
+    return dict(nelbo=recon + sum(kls), recon=recon, kl=sum(kls), kl_per_group=kls, images=int(n))
 
 # %% ../nbs/12_survey.ipynb #12-survey-010
 def likelihood_unit(cfg:ModelConfig)->str:
@@ -123,11 +123,8 @@ def event(state:TrainState, message:str):
     print(message, flush=True)
 
 # %% ../nbs/12_survey.ipynb #12-survey-019
-def update_status(state:TrainState,
-                  doing='training', # or evaluating, done
-                  now=False,        # even if it was replaced just before
-                 ):
-    "Replace status.json, at most twice a second"
+def update_status(state:TrainState, doing='training', now=False): # doing: training, evaluating or done
+    "Replace status.json, at most twice a second but for `now`"
     if not state.main: return
     session, p, cfg = state.session, state.progress, state.cfg
     if not now and time.monotonic() - session.status_clock < .5: return
@@ -154,8 +151,7 @@ def assess(state:TrainState, model:NVAE):
     record(state, 'test', **found, value=quoted(found['nelbo'], cfg.model), unit=likelihood_unit(cfg.model),
            active_units=active_units(model.eval(), batches[0]))
     if p.held_out is None:
-        event(state, f"step {p.step}: the held-out likelihood is not finite; {model_there_is(state.run)}")
-        return
+        return event(state, f"step {p.step}: the held-out likelihood is not finite; {model_there_is(state.run)}")
     save_model(model, state.run.model, **facts(state))
     if p.best is None or p.held_out < p.best:
         p.best = p.held_out

@@ -57,8 +57,8 @@ def forward_backward(state:TrainState,
 
 def run_forward(state:TrainState, x, i, objective=None):
     "The `Terms` of the i-th batch of this step, with the noise of this step"
-    if objective is None: objective = state.wrapped
     seed_from(state.cfg.train.seed, 2, state.progress.step, i, state.accelerator.process_index)
+    objective = objective or state.wrapped
     return objective(x, state.cfg.train, **state.weights)
 
 def clip_gradients(parameters:list, max_norm:float|None)->torch.Tensor: # ()
@@ -92,7 +92,8 @@ def train_step(state:TrainState,
 def take_step(state:TrainState, numbers:list):
     "Move the weights and their average, and add up the numbers of the step"
     state.optimizer.step()
-    if state.ema is not None: state.ema.update_parameters(state.model)
+    if state.ema is not None:
+        state.ema.update_parameters(state.model)
     p = state.progress
     sums = p.sums or [0.]*len(numbers)
     p.sums = [total + n for total, n in zip(sums, numbers)]
@@ -102,7 +103,8 @@ def take_step(state:TrainState, numbers:list):
 def skip_step(state:TrainState):
     "Undo what the forward pass wrote; the float16 scaler learns of it"
     state.undo.put_back()
-    if state.accelerator.scaler is not None: state.accelerator.scaler.update()
+    if state.accelerator.scaler is not None:
+        state.accelerator.scaler.update()
 
 # %% ../nbs/12_train.ipynb #12-train-013
 READABLE = dict(recon='reconstruction', kl='KL', spectral='spectral penalty', bn='BatchNorm penalty',
@@ -116,8 +118,7 @@ def find_trouble(state:TrainState, xs:list,
     bad = [name for name, n in zip(names, numbers) if not math.isfinite(n) and name != 'loss']
     if bad == ['grad_norm'] and is_seeking(state): return None
     terms = [name for name in bad if name != 'grad_norm']
-    if terms: culprit = terms[-1] # a group's KL tells more than their sum
-    else: culprit = 'grad_norm' if bad else 'loss'
+    culprit = (terms or bad or ['loss'])[-1] # the KL of a group, the last, tells more than their sum
     place = first_message(locate(state, xs)) or locate_backward(state.model)
     return f"step {state.progress.step}: the {READABLE.get(culprit, culprit)} is not finite, first in {place}"
 
@@ -174,11 +175,10 @@ def save(state:TrainState):
     if len(set(prints)) > 1:
         raise TrainingFailed(f"step {state.progress.step}: the processes don't hold the same weights any more "
                              f"({', '.join(prints)}); the last checkpoint is whole")
-    if state.main: save_checkpoint(dict(contents(state), fingerprints=prints), state.run.checkpoint)
+    if state.main:
+        save_checkpoint(dict(contents(state), fingerprints=prints), state.run.checkpoint)
 
-def roll_back(state:TrainState,
-              trouble:str, # why
-             ):
+def roll_back(state:TrainState, trouble:str): # why
     "Return to the last checkpoint with half the learning rate; raises `TrainingFailed` when that was done often enough"
     content = newest_checkpoint(state.run.checkpoint)
     before = state.progress
@@ -189,7 +189,8 @@ def roll_back(state:TrainState,
     state.progress.halvings = before.halvings + 1
     state.progress.rollbacks = before.rollbacks + 1
     state.progress.bad = 0
-    if state.main: rewind_metrics(state.run.metrics, state.progress.step, keep=['event'])
+    if state.main:
+        rewind_metrics(state.run.metrics, state.progress.step, keep=['event'])
     event(state, f"{trouble}: back to step {state.progress.step} with half the learning rate")
     save(state)
 
@@ -199,18 +200,17 @@ def _in_vain(trouble, step, cfg:TrainConfig):
             f"didn't help; that checkpoint is whole. Try a smaller train.lr, a larger train.spectral_lambda, or {clip}")
 
 # %% ../nbs/12_train.ipynb #12-train-022
-def after_step(state:TrainState,
-               stops:list, # signals received so far
-               watch,      # see `fit`
-              ):
+def after_step(state:TrainState, stops:list, watch): # signals received so far; as for `fit`
     "Whatever is due; raises `Interrupted` when a signal asked for it"
     settings = state.cfg.train
     update_status(state)
-    if state.due(min(1/20, 100/state.steps_per_epoch)): record_training(state)
+    if state.due(min(1/20, 100/state.steps_per_epoch)):
+        record_training(state)
     evaluate_and_preview(state, state.due(settings.eval_every), state.due(settings.preview_every))
     show_to(watch, state.run)
     stop = max_over_processes(stops[0] if stops else 0)
-    if stop or state.due(checkpoint_interval(state)): checkpoint(state)
+    if stop or state.due(checkpoint_interval(state)):
+        checkpoint(state)
     if stop: raise Interrupted(stop, f"stopped after step {state.progress.step}; the same command goes on from there")
 
 def evaluate_and_preview(state:TrainState, evaluating:bool, previewing:bool):
@@ -220,7 +220,8 @@ def evaluate_and_preview(state:TrainState, evaluating:bool, previewing:bool):
     if evaluating:
         update_status(state, 'evaluating', now=True)
         assess(state, model)
-    if previewing and state.main: preview(state, model)
+    if previewing and state.main:
+        preview(state, model)
     model.train(model is state.model)
 
 def show_to(watch, run:RunDir, last:bool=False):
@@ -249,7 +250,8 @@ def rest_of_pass(state:TrainState):
     "Lists of `accumulate` batches, from where the run is to the end of this pass over the data"
     batches = state.loaders.train.batches(state.progress.epoch, start=state.progress.batch)
     n = state.cfg.train.accumulate
-    while len(xs := list(islice(batches, n))) == n: yield xs
+    while len(xs := list(islice(batches, n))) == n:
+        yield xs
 
 def train_pass(state:TrainState, stops:list, watch):
     "Steps to the end of this pass over the data, or of the run, or up to a return"
@@ -294,13 +296,15 @@ def start_or_resume(cfg:Config, run:RunDir, loaders)->TrainState:
     "A run as it was at its last checkpoint, or a new one; raises `BadInput` where processes find different ones"
     state = new_state(cfg, run, loaders)
     content = newest_checkpoint(run.checkpoint)
-    if content: restore(state, content)
+    if content:
+        restore(state, content)
     steps = gather(state.progress.step)
     if len(set(steps)) > 1:
         raise BadInput(f"the processes find different checkpoints in {shown(run.path)} (steps "
-                       f"{', '.join(map(str, steps))}): on several machines it has to be a folder that all of them share")
+                       f"{', '.join(map(str, steps))}): on several machines it has to be a folder that all share")
     if state.main:
-        for leftover in run.path.glob('.*.tmp'): leftover.unlink()
+        for leftover in run.path.glob('.*.tmp'):
+            leftover.unlink()
         rewind_metrics(run.metrics, state.progress.step if content else -1)
         write_text(run.config, cfg.to_yaml())
     state.accelerator.init_trackers(**tracker_settings(cfg, state.progress.step))
@@ -316,9 +320,9 @@ def other_images(before:dict, now:dict)->bool:
 def finish(state:TrainState, watch)->NVAE:
     "Leave everything as a person wants to find it; raises `TrainingFailed` when it can't be used"
     if state.progress.held_out is None:
-        raise TrainingFailed(f"after {state.progress.step} steps the held-out likelihood is not finite: this network is "
-                             f"of no use; {model_there_is(state.run)}. Begin anew (--fresh) with a smaller train.lr or a "
-                             "larger train.spectral_lambda")
+        raise TrainingFailed(f"after {state.progress.step} steps the held-out likelihood is not finite: this network "
+                             f"is of no use; {model_there_is(state.run)}. Begin anew (--fresh) with a smaller train.lr "
+                             "or a larger train.spectral_lambda")
     model = model_for_use(state).eval()
     model.facts = facts(state)
     update_status(state, 'done', now=True)
@@ -347,20 +351,17 @@ def reported(run:RunDir):
 
 def disk_failure(run:RunDir, error:OSError)->TrainingFailed|None: # None: it isn't about the run's folder
     "What a person should know when the folder of a run can't be written"
-    if error.errno in NO_ROOM: todo = "free some space"
-    elif _is_inside(run.path, error.filename): todo = "put that right"
-    else: return None
+    there_is_no_room = error.errno in NO_ROOM
+    of_this_run = run.path.absolute() in Path(str(error.filename)).absolute().parents
+    if not (there_is_no_room or of_this_run): return None
+    todo = "free some space" if there_is_no_room else "put that right"
     return TrainingFailed(f"{shown(run.path)} can't be written ({error.strerror or error}); "
                           f"the last checkpoint is whole: {todo} and start again with the same command")
-
-def _is_inside(folder, file):
-    "Is what an error is about a path in this folder?"
-    if not isinstance(file, (str, os.PathLike)): return False
-    return Path(file).absolute().is_relative_to(folder.absolute())
 
 def report(run:RunDir, state:str, error=None):
     "Write a state, and the error that it came by, to status.json"
     name = None if error is None else type(error).__name__
     message = None if error is None else str(error) or name
     why = dict(message=message, error=name, signum=getattr(error, 'signum', None))
-    with suppress(OSError): write_status(run, **{**read_status(run), 'state': state, **why})
+    with suppress(OSError):
+        write_status(run, **{**read_status(run), 'state': state, **why})
