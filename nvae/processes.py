@@ -105,7 +105,7 @@ def check_count(processes:int):
                        "and each process needs one")
 
 @contextmanager
-def launched(run:RunDir, processes:int, out, failures:Path): # out: open file for what they print; failures: see `launch`
+def launched(run:RunDir, processes:int, out, failures:Path): # open file for what they print; file as for `launch`
     "Processes that train this run, as that of their launcher; whatever is left of them at the end is ended"
     given = launcher_arguments(processes, run.config, '--runs', run.path.parent, '--parent', os.getpid())
     command = [sys.executable, '-m', 'nvae.processes', LAUNCH, str(failures), *given]
@@ -138,7 +138,7 @@ def free_port()->int:
         return s.getsockname()[1]
 
 # %% ../nbs/12b_processes.ipynb #12b-processes-013
-def attend(launcher, run:RunDir, stops:list, said, watch): # said: open file of what they print; watch: as for `fit`
+def attend(launcher, run:RunDir, stops:list, said, watch): # open file of what they print; as for `fit`
     "Show how the run goes until the launcher has ended, and pass a signal on"
     passed_on = False
     while launcher.poll() is None:

@@ -204,8 +204,9 @@ def tracker_settings(cfg:Config, step:int)->dict: # step: from which the run goe
     tracker = cfg.train.tracker
     if tracker not in RUN_NAME_KEY:
         return dict(project_name=cfg.name, init_kwargs={'tensorboard': dict(purge_step=step + 1)})
-    sections = {section: cfg.to_dict()[section] for section in ('model', 'data', 'train')}
-    settings = {f'{section}.{key}': value for section, keys in sections.items() for key, value in keys.items()}
+    settings = {}
+    for section in ('model', 'data', 'train'):
+        settings |= {f'{section}.{key}': value for key, value in cfg.to_dict()[section].items()}
     return dict(project_name='nvae', config=settings, init_kwargs={tracker: {RUN_NAME_KEY[tracker]: cfg.name}})
 
 # %% ../nbs/12_state.ipynb #12-state-015
@@ -305,10 +306,12 @@ def facts(state:TrainState)->dict:
 
 def is_finite(state:TrainState)->bool:
     "Nothing that a checkpoint would hold is NaN or infinite"
-    weights = state.objective.state_dict().values()
-    averages = [] if state.ema is None else state.ema.state_dict().values()
-    moments = [m for of_weight in state.optimizer.state.values() for m in of_weight.values() if torch.is_tensor(m)]
-    return all_finite([*weights, *averages, *moments])
+    tensors = list(state.objective.state_dict().values())
+    if state.ema is not None:
+        tensors += state.ema.state_dict().values()
+    for moments in state.optimizer.state.values():
+        tensors += [m for m in moments.values() if torch.is_tensor(m)]
+    return all_finite(tensors)
 
 # %% ../nbs/12_state.ipynb #12-state-027
 def restore(state:TrainState,
