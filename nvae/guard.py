@@ -8,6 +8,7 @@ __all__ = ['all_finite', 'Undo', 'first_nonfinite_weight', 'first_nonfinite_grad
 
 # %% ../nbs/12_guard.ipynb #12-guard-003
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import nn
@@ -15,68 +16,83 @@ from torch import nn
 # %% ../nbs/12_guard.ipynb #12-guard-006
 def all_finite(tensors # any tensors; integers pass
               )->bool:
-    "No NaN and no infinity anywhere"
+    "No NaN and no infinity in any of some tensors"
     floats = [t.detach() for t in tensors if t.is_floating_point() and t.numel()]
-    return not floats or all(torch.stack(torch._foreach_norm(ts, float('inf'))).isfinite().all().item() for ts in _by_kind(floats))
+    for alike in _by_kind(floats):
+        largest = torch.stack(torch._foreach_norm(alike, float('inf')))  # one kernel for all; no public function has it
+        if not largest.isfinite().all(): return False
+    return True
 
 def _by_kind(tensors):
     "Lists of equal device and dtype, which the multi-tensor kernels want"
     kinds = {}
-    for t in tensors: kinds.setdefault((t.device, t.dtype), []).append(t)
-    return kinds.values()
+    for t in tensors:
+        kinds.setdefault((t.device, t.dtype), []).append(t)
+    return list(kinds.values())
 
 # %% ../nbs/12_guard.ipynb #12-guard-010
 class Undo:
-    "What a forward pass writes in some modules (BatchNorm's statistics, spectral vectors, what `get_extra_state` tells), as it was at the last `take`"
-    def __init__(self,
-                 *modules:nn.Module,
-                ):
+    """What a forward pass writes in some modules, as it was at the last `take`: BatchNorm's statistics, spectral
+    vectors, what `get_extra_state` tells"""
+    def __init__(self, *modules:nn.Module):
+        submodules = [n for m in modules for n in m.modules()]
         self.live = _by_kind([b for m in modules for b in m.buffers()])
-        self.kept = [[torch.empty_like(b) for b in bs] for bs in self.live]
-        self.others = [n for m in modules for n in m.modules() if type(n).get_extra_state is not nn.Module.get_extra_state]
+        self.kept = [[torch.empty_like(b) for b in alike] for alike in self.live]
+        self.stateful = [n for n in submodules if type(n).get_extra_state is not nn.Module.get_extra_state]
         self.take()
 
     @torch.no_grad()
     def take(self):
         "Remember them as they are"
-        for kept, live in zip(self.kept, self.live): torch._foreach_copy_(kept, live)
-        self.extra = [m.get_extra_state() for m in self.others]
+        for kept, live in zip(self.kept, self.live):
+            torch._foreach_copy_(kept, live)  # thousands of small buffers in one kernel; no public function has it
+        self.extra = [m.get_extra_state() for m in self.stateful]
 
     @torch.no_grad()
     def put_back(self):
         "Make them what they were"
-        for kept, live in zip(self.kept, self.live): torch._foreach_copy_(live, kept)
-        for m, extra in zip(self.others, self.extra): m.set_extra_state(extra)
+        for kept, live in zip(self.kept, self.live):
+            torch._foreach_copy_(live, kept)
+        for m, extra in zip(self.stateful, self.extra):
+            m.set_extra_state(extra)
 
 # %% ../nbs/12_guard.ipynb #12-guard-016
 def first_nonfinite_weight(model:nn.Module)->str|None:
     "Name of the first parameter or buffer with a number that isn't finite"
-    return next((k for k, t in [*model.named_parameters(), *model.named_buffers()] if not all_finite([t])), None)
+    for name, t in [*model.named_parameters(), *model.named_buffers()]:
+        if not all_finite([t]): return name
+    return None
 
 def first_nonfinite_gradient(model:nn.Module)->str|None:
-    "Name of the first such gradient on the way back: the parameter nearest to the output"
-    return next((k for k, p in reversed(list(model.named_parameters())) if p.grad is not None and not all_finite([p.grad])), None)
+    "Name of the parameter nearest to the output whose gradient isn't finite: the first on the way back"
+    for name, p in reversed(list(model.named_parameters())):
+        if p.grad is not None and not all_finite([p.grad]): return name
+    return None
 
 @contextmanager
 def watch_activations(model:nn.Module):
     "Collects the names of modules whose output isn't finite, in the order of the computation"
     found = []
-    def look(name):
-        return lambda module, args, out: None if all_finite(_tensors(out)) else found.append(name)
-    hooks = [m.register_forward_hook(look(name)) for name, m in model.named_modules() if name]
-    try: yield found
+    def watch(name, module, args, out):
+        if not all_finite(_tensors(out)):
+            found.append(name)
+    hooks = [m.register_forward_hook(partial(watch, name)) for name, m in model.named_modules() if name]
+    try:
+        yield found
     finally:
-        for h in hooks: h.remove()
+        for hook in hooks:
+            hook.remove()
 
 def _tensors(out):
     "Tensors in a module's output"
     if isinstance(out, torch.Tensor): return [out]
-    return [t for o in out for t in _tensors(o)] if isinstance(out, (tuple, list)) else []
+    if not isinstance(out, (tuple, list)): return []
+    return [t for part in out for t in _tensors(part)]
 
 # %% ../nbs/12_guard.ipynb #12-guard-018
 def largest_gradient(model:nn.Module)->str:
     "Where the gradient is largest, in words"
-    sizes = {k: p.grad.abs().max().item() for k, p in model.named_parameters() if p.grad is not None}
+    sizes = {name: p.grad.abs().max().item() for name, p in model.named_parameters() if p.grad is not None}
     if not sizes: return "a sum of finite parts"
     name = max(sizes, key=sizes.get)
     return f"a sum of finite parts; the largest gradient is that of {name}, {sizes[name]:.0e}"
@@ -86,14 +102,17 @@ def locate_forward(model:nn.Module, # the network whose step went wrong
                    x:torch.Tensor,  # the images of that step
                    forward,         # () → None: runs that step's forward pass again
                   )->str|None:      # words for the message; None when all of it is finite
-    "The first place on the way to the loss; the buffers that `forward` writes are the caller's to put back"
-    if not all_finite([x]): return f"the images: {int((~x.isfinite()).flatten(1).any(1).sum())} of {len(x)} in this batch hold a number that isn't finite"
+    "The first place on the way to the loss that isn't finite; what `forward` writes is the caller's to put back"
+    spoilt = ~x.isfinite().flatten(1).all(1)
+    if spoilt.any():
+        return f"the images: {int(spoilt.sum())} of {len(x)} in this batch hold a number that isn't finite"
     if name := first_nonfinite_weight(model): return f"the weights of {name}"
-    with torch.no_grad(), watch_activations(model) as found: forward()
+    with torch.no_grad(), watch_activations(model) as found:
+        forward()
     return f"the output of {found[0]}" if found else None
 
 def locate_backward(model:nn.Module, # with the gradients of the step that went wrong
                    )->str:           # words for the message
-    "The first place on the way back, or the largest gradient"
+    "The first place on the way back that isn't finite, or the largest gradient"
     name = first_nonfinite_gradient(model)
     return f"the gradient of {name}" if name else largest_gradient(model)

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.rnn import pad_sequence
 
 from .distributions import precise
@@ -40,46 +39,57 @@ def as_matrix(weight:torch.Tensor, # (O, I, k, k)
     "A convolution's weight with one row per filter, without a copy"
     return (weight if weight.is_contiguous() else weight.permute(0, 2, 3, 1)).flatten(1)
 
-def batches(matrices, u):
-    "(stack, its u): everything at once on a device, as much as fits the cache on a CPU"
-    n = max(1, CACHE // matrices[0].numel()) if u.device.type == 'cpu' else len(matrices)
-    for i in range(0, len(matrices), n):
-        part = matrices[i:i + n]
-        yield part[0][None] if len(part) == 1 else torch.stack(part), u[i:i + n]
+def batches(matrices, # n of equal shape (rows, columns)
+            u,        # (n, rows)
+           ):         # yields stacks (m, rows, columns), and their u (m, rows)
+    "Stacks of matrices to iterate on together: all of them on a device, as many as fit the cache on a CPU"
+    on_cpu = u.device.type == 'cpu'
+    size = max(1, CACHE // matrices[0].numel()) if on_cpu else len(matrices)
+    for i in range(0, len(matrices), size):
+        part = matrices[i:i + size]
+        stack = part[0][None] if len(part) == 1 else torch.stack(part) # a single one isn't copied
+        yield stack, u[i:i + size]
 
 class LargestSingularValue(torch.autograd.Function):
-    "(u, iterations, *matrices of equal shape) → (estimates (n,), the new u (n, rows)); the gradient of an estimate is u vᵀ"
+    "(u, iterations, *matrices of equal shape) → (estimates (n,), new u (n, rows)); the gradient of an estimate is u vᵀ"
     @staticmethod
     def forward(ctx, u, iterations, *matrices):
-        s, u, v = (torch.cat(t) for t in zip(*(power_iteration(W, part, iterations) for W, part in batches(matrices, u))))
-        ctx.save_for_backward(u, v); ctx.mark_non_differentiable(u)
+        parts = [power_iteration(W, start, iterations) for W, start in batches(matrices, u)]
+        s, u, v = (torch.cat(found) for found in zip(*parts))
+        ctx.save_for_backward(u, v)
+        ctx.mark_non_differentiable(u)
         return s, u
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad, _):
         u, v = ctx.saved_tensors
-        return None, None, *((grad[:, None] * u)[:, :, None] * v[:, None]).unbind()
+        columns, rows = (grad[:, None] * u)[:, :, None], v[:, None]
+        return None, None, *(columns * rows).unbind()
 
 # %% ../nbs/10_spectral.ipynb #10-spectral-017
 def used_weight(conv:nn.Conv2d)->torch.Tensor: # (O, I, k, k)
     "The weight of a convolution's last forward pass; raises `RuntimeError` when there was none"
     weight = getattr(conv, 'used_weight', conv.weight)
-    if weight is None: raise RuntimeError("the spectral penalty reads the weights that the network used: run a forward pass first")
+    if weight is None:
+        raise RuntimeError("the spectral penalty reads the weights that the network used: run a forward pass first")
     return weight
 
 class SpectralPenalty(nn.Module):
-    "Sum of the largest singular values of a model's convolutions (NVAE, section 3.2); its buffers hold what is known about them"
+    "Sum of the largest singular values of a model's convolutions (NVAE, section 3.2); its buffers hold the u of each"
     def __init__(self,
                  model:nn.Module, # whose Conv2d layers pay; it doesn't become a part of this module
                  seed:int=0):     # of the vectors that the first iterations start from
         super().__init__()
-        self.settled, generator = False, torch.Generator().manual_seed(seed)
-        self.layers, self._convs = {}, {}  # (rows, columns) → names, and convolutions, in the order of modules()
+        self.settled = False # have the vectors been followed from their random start?
+        self.layers = {} # (rows, columns) → names of the convolutions, in the order of modules()
+        self._convs = {} # (rows, columns) → convolutions, in the same order
         for name, conv in model.named_modules():
             if not isinstance(conv, nn.Conv2d): continue
-            shape = len(conv.weight), conv.weight[0].numel()
-            self.layers.setdefault(shape, []).append(name); self._convs.setdefault(shape, []).append(conv)
+            shape = (len(conv.weight), conv.weight[0].numel())
+            self.layers.setdefault(shape, []).append(name)
+            self._convs.setdefault(shape, []).append(conv)
+        generator = torch.Generator().manual_seed(seed)
         for shape, convs in self._convs.items():
             u = unit(torch.randn(len(convs), shape[0], generator=generator))
             self.register_buffer(self._key(shape), u.to(precise(convs[0].weight)))
@@ -91,15 +101,18 @@ class SpectralPenalty(nn.Module):
     def set_extra_state(self, state): self.settled = bool(state)
 
     def forward(self)->torch.Tensor: # ()
-        "Σ of the largest singular values, after 4 more iterations (40 the first time); raises `RuntimeError` before the model's first forward pass"
+        """Σ of the largest singular values, after 4 more iterations (40 the first time);
+        raises `RuntimeError` before the model's first forward pass"""
+        iterations = 4 if self.settled else 40
         with torch.autocast(next(self.buffers()).device.type, enabled=False):
-            total = sum(self._estimates(shape, 4 if self.settled else 40).sum() for shape in self.layers)
+            total = sum(self._estimates(shape, iterations).sum() for shape in self.layers)
         self.settled = True
         return total
 
     def _estimates(self, shape, iterations):
-        "Singular values (n,) of the convolutions of one shape"
-        matrices, kept = [as_matrix(precise(used_weight(c))) for c in self._convs[shape]], getattr(self, self._key(shape))
+        "Singular values (n,) of the convolutions of one shape; moves their u"
+        matrices = [as_matrix(precise(used_weight(conv))) for conv in self._convs[shape]]
+        kept = self.get_buffer(self._key(shape))
         s, u = LargestSingularValue.apply(kept.to(matrices[0].dtype), iterations, *matrices)
         kept.copy_(u)
         return s
@@ -107,5 +120,5 @@ class SpectralPenalty(nn.Module):
 # %% ../nbs/10_spectral.ipynb #10-spectral-028
 def bn_penalty(model:nn.Module)->torch.Tensor: # ()
     "Sum over the BatchNorm layers of their largest |scale| (NVAE, section 3.1.1)"
-    scales = [precise(m.weight) for m in model.modules() if isinstance(m, _BatchNorm)]
+    scales = [precise(m.weight) for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     return pad_sequence(scales, batch_first=True).abs().amax(1).sum()

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TEMPERATURES', 'held_out', 'likelihood_unit', 'quoted', 'active_units', 'record', 'scalars', 'record_training',
-           'speed', 'seconds_left', 'event', 'tell', 'assess', 'kept', 'reconstructions', 'first_images', 'preview',
-           'show_images', 'pixels']
+           'speed', 'seconds_left', 'event', 'update_status', 'assess', 'model_there_is', 'reconstructions',
+           'first_images', 'preview', 'show_images']
 
 # %% ../nbs/12_survey.ipynb #12-survey-003
 import math, time
@@ -18,7 +18,7 @@ from .checkpoint import replacing, save_checkpoint, save_model
 from .config import BadInput, ModelConfig
 from .losses import bits_per_dim, reconstruction
 from .model import NVAE
-from .ranks import alone, place, summed
+from .ranks import rank_and_size, summed, without_others
 from .rundir import RunDir, append_metrics, write_status
 from .sampling import sample_images
 from .state import NAMES, TrainState, contents, facts, images_per_batch, seed_from
@@ -32,21 +32,27 @@ def held_out(model:NVAE,     # in any mode; afterwards in the same
              autocast=nullcontext, # context of the forward pass, for its precision
              shared=False,   # each of several processes has a share of the images: put them together
             )->dict:         # nelbo, recon, kl (nats per image), kl_per_group (nats, coarse to fine), images
-    "Negative ELBO (NVAE, equation 1) over some images, by one draw from the posterior each; changes nothing but PyTorch's random state"
-    mode, total, (i, step) = model.training, torch.zeros(len(model.groups) + 2).double(), place() if shared else (0, 1)
+    "Negative ELBO (NVAE, equation 1) over some images, by one draw for each; changes only PyTorch's random state"
+    rank, size = rank_and_size() if shared else (0, 1)
+    was_training = model.training
+    sums = torch.zeros(1 + len(model.groups) + 1).double() # reconstruction, KL of each group, number of images
     model.eval()
     for k, x in enumerate(batches):
-        x = x.to(model.start.device); seed_from(seed, 3, i + k*step)
-        with autocast(): out = model(x)
-        total += torch.cat([reconstruction(out, x)[None], out.kls, torch.ones_like(out.kls[:1])]).sum(1).double().cpu()
-    model.train(mode)
-    *sums, n = (summed(total) if shared else total).tolist()
-    recon, *kls = [s/n for s in sums]
+        x = x.to(model.start.device)
+        seed_from(seed, 3, rank + k*size)
+        with autocast():
+            out = model(x)
+        per_image = [reconstruction(out, x)[None], out.kls, torch.ones_like(out.kls[:1])]
+        sums += torch.cat(per_image).sum(1).double().cpu()
+    model.train(was_training)
+    *totals, n = (summed(sums) if shared else sums).tolist()
+    recon, *kls = [total/n for total in totals]
     return dict(nelbo=recon + sum(kls), recon=recon, kl=sum(kls), kl_per_group=kls, images=int(n))
 
 # %% ../nbs/12_survey.ipynb #12-survey-010
 def likelihood_unit(cfg:ModelConfig)->str:
-    "What a negative ELBO of this model is quoted in: binary images in nats, as the literature does; a density is called one, since it can't be compared with either"
+    """What a negative ELBO of this model is quoted in: binary images in nats, as the literature does;
+    a density is called one, since it can't be compared with either"""
     if cfg.likelihood == 'bernoulli': return 'nats'
     return 'bits/dim' if cfg.is_discrete else 'nats (density)'
 
@@ -57,77 +63,104 @@ def quoted(nats:float,      # per image
     return float(bits_per_dim(nats, cfg)) if likelihood_unit(cfg) == 'bits/dim' else nats
 
 # %% ../nbs/12_survey.ipynb #12-survey-014
-@torch.no_grad()
 def active_units(model:NVAE,     # in evaluation mode
                  x:torch.Tensor, # images (B, C, H, W), B > 1
                 )->list:         # per group, coarse to fine: share of its variables that are active
-    "Share of latent variables whose posterior mean varies over images by more than 0.01"
-    zeros = [torch.zeros(len(x), *shape) for shape in model.cfg.latent_shapes]
-    return [float((z.float().var(0) > .01).float().mean()) for z in model.encode(x.to(model.start.device), zeros)]
+    "Share of latent variables whose noise, at the posterior's mean, varies over images by more than 0.01"
+    from nvae.evaluate import Moments
+    from nvae.explore import embed
+    moments = Moments()
+    moments.add(embed(model, x, 'noise'))
+    return moments.active()
 
 # %% ../nbs/12_survey.ipynb #12-survey-018
 def record(state:TrainState, kind:str, **values):
     "One line in metrics.jsonl; numbers also go to the tracker"
-    p = state.progress
     if not state.main: return
-    append_metrics(state.run.metrics, dict(kind=kind, step=p.step, epoch=state.position/state.steps_per_epoch, seconds=round(p.seconds, 1), **values))
+    p = state.progress
+    when = dict(step=p.step, epoch=state.position/state.steps_per_epoch, seconds=round(p.seconds, 1))
+    append_metrics(state.run.metrics, dict(kind=kind, **when, **values))
     state.accelerator.log(scalars(kind, values), step=p.step)
 
 def scalars(kind:str, values:dict)->dict: # name → number
     "What a tracker gets: the numbers, and for a list one number per group"
-    lists = {k.removesuffix('_per_group'): v for k, v in values.items() if isinstance(v, list)}
-    return {f"{kind}/{k}": v for k, v in values.items() if isinstance(v, (int, float))} | {f"{kind}/{k}_group_{g:02}": v for k, vs in lists.items() for g, v in enumerate(vs)}
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, (int, float)):
+            found[f"{kind}/{name}"] = value
+        elif isinstance(value, list):
+            curve = f"{kind}/{name.removesuffix('_per_group')}"
+            found |= {f"{curve}_group_{g:02}": v for g, v in enumerate(value)}
+    return found
 
 def record_training(state:TrainState):
-    "The averages since the last such record"
+    "One record of the averages since the last such record"
     p, cfg = state.progress, state.cfg
     if not p.count: return
-    mean = [s/p.count for s in p.sums]; p.sums, p.count = [], 0
-    values = dict(zip(NAMES, mean), kl_per_group=mean[len(NAMES):], nelbo=mean[1] + mean[2])
-    record(state, 'train', **values, value=quoted(values['nelbo'], cfg.model), unit=likelihood_unit(cfg.model), beta=state.weights['beta'], lr=state.rate,
-           images_per_second=round(speed(state), 1))
+    averages = [s/p.count for s in p.sums]
+    p.sums, p.count = [], 0
+    values = dict(zip(NAMES, averages), kl_per_group=averages[len(NAMES):])
+    nelbo = values['recon'] + values['kl']
+    record(state, 'train', **values, nelbo=nelbo, value=quoted(nelbo, cfg.model), unit=likelihood_unit(cfg.model),
+           beta=state.weights['beta'], lr=state.rate, images_per_second=round(speed(state), 1))
 
 def speed(state:TrainState)->float:
     "Images per second, of all processes, since this process began to train; evaluations don't count"
-    tc, p = state.cfg.train, state.progress
-    return (p.step - state.began.step)*tc.batch_size*tc.accumulate*state.accelerator.num_processes/max(1e-6, p.seconds - state.began.seconds)
+    steps = state.progress.step - state.session.first_step
+    seconds = state.progress.seconds - state.session.seconds_before
+    return steps*state.images_per_step/max(1e-6, seconds)
 
 def seconds_left(state:TrainState)->float:
-    "By the pace of this process so far, evaluations included"
-    return (state.last - state.position)*(time.monotonic() - state.began.clock)/max(1, state.progress.step - state.began.step)
+    "Until the end of the run, by the pace of this process so far, evaluations included"
+    steps = state.progress.step - state.session.first_step
+    seconds = time.monotonic() - state.session.clock
+    return (state.last - state.position)*seconds/max(1, steps)
 
 def event(state:TrainState, message:str):
     "Something a person should know: in metrics.jsonl, and in the notebook"
-    if state.main: record(state, 'event', message=message); print(message, flush=True)
+    if not state.main: return
+    record(state, 'event', message=message)
+    print(message, flush=True)
 
 # %% ../nbs/12_survey.ipynb #12-survey-019
-def tell(state:TrainState, doing='training', message=None, now=False):
-    "Replace status.json, at most twice a second"
-    if not state.main or (time.monotonic() - state.told < .5 and not now): return
-    p, cfg, state.told = state.progress, state.cfg, time.monotonic()
-    if p.count: state.latest = dict(value=quoted((p.sums[1] + p.sums[2])/p.count, cfg.model), kl=p.sums[2]/p.count)
-    if state.latest: state.latest.update(images_per_second=speed(state), seconds_left=seconds_left(state))
-    write_status(state.run, state=doing, step=state.position, steps=state.last, epoch=state.position/state.steps_per_epoch, epochs=cfg.train.epochs, unit=likelihood_unit(cfg.model),
-                 held_out=None if p.held_out is None else quoted(p.held_out, cfg.model), message=message, **state.latest)
+def update_status(state:TrainState, doing='training', now=False): # doing: training, evaluating or done
+    "Replace status.json, at most twice a second but for `now`"
+    if not state.main: return
+    session, p, cfg = state.session, state.progress, state.cfg
+    if not now and time.monotonic() - session.status_clock < .5: return
+    session.status_clock = time.monotonic()
+    if p.count:
+        recon, kl = p.sums[NAMES.index('recon')], p.sums[NAMES.index('kl')]
+        session.latest |= dict(value=quoted((recon + kl)/p.count, cfg.model), kl=kl/p.count)
+    if session.latest:
+        session.latest |= dict(images_per_second=speed(state), seconds_left=seconds_left(state))
+    latest_held_out = None if p.held_out is None else quoted(p.held_out, cfg.model)
+    write_status(state.run, state=doing, step=state.position, steps=state.last,
+                 epoch=state.position/state.steps_per_epoch, epochs=cfg.train.epochs,
+                 unit=likelihood_unit(cfg.model), held_out=latest_held_out, message=None, **session.latest)
 
 # %% ../nbs/12_survey.ipynb #12-survey-021
 def assess(state:TrainState, model:NVAE):
     "Held-out likelihood of the network one would use; writes it down, and the network"
-    p, cfg = state.progress, state.cfg
-    batches = list(islice(state.loaders.test.batches(), math.ceil((cfg.train.eval_images or 10**12)/images_per_batch(state))))
+    p, cfg, limit = state.progress, state.cfg, state.cfg.train.eval_images
+    n_batches = limit and math.ceil(limit/images_per_batch(state)) # None: all
+    batches = list(islice(state.loaders.test.batches(), n_batches))
     found = held_out(model, batches, cfg.train.seed, state.accelerator.autocast, shared=True)
     p.held_out = found['nelbo'] if math.isfinite(found['nelbo']) else None
     if not state.main: return
-    record(state, 'test', **found, value=quoted(found['nelbo'], cfg.model), unit=likelihood_unit(cfg.model), active_units=active_units(model.eval(), batches[0]))
-    if p.held_out is None: return event(state, f"step {p.step}: the held-out likelihood is not finite; {kept(state.run)}")
+    record(state, 'test', **found, value=quoted(found['nelbo'], cfg.model), unit=likelihood_unit(cfg.model),
+           active_units=active_units(model.eval(), batches[0]))
+    if p.held_out is None:
+        return event(state, f"step {p.step}: the held-out likelihood is not finite; {model_there_is(state.run)}")
     save_model(model, state.run.model, **facts(state))
     if p.best is None or p.held_out < p.best:
         p.best = p.held_out
         save_checkpoint(contents(state), state.run.best, keep=False)
 
-def kept(run:RunDir)->str:
-    "What there is to use, when the present network is of no use"
-    return f"{run.model.name} is from before that" if run.model.exists() else f"there is no {run.model.name} yet"
+def model_there_is(run:RunDir)->str:
+    "In words: what there is to use, when the present network is of no use"
+    name = run.model.name
+    return f"{name} is from before that" if run.model.exists() else f"there is no {name} yet"
 
 # %% ../nbs/12_survey.ipynb #12-survey-023
 TEMPERATURES = (0.5, 0.7, 1.0) # of the rows of a preview
@@ -144,22 +177,29 @@ def first_images(batches, # `Batches`
                  n:int,
                 )->torch.Tensor: # (n, C, H, W) in [0, 1]; fewer where there are fewer
     "The first images of a split, in its order"
-    return torch.cat(list(islice(batches.batches(), math.ceil(n/batches.batch_size))))[:n]
+    n_batches = math.ceil(n/batches.batch_size)
+    return torch.cat(list(islice(batches.batches(), n_batches)))[:n]
 
 def preview(state:TrainState, model:NVAE):
     "Write a grid of samples, one row per temperature, and one of test images above their reconstructions"
-    seed, x = state.cfg.train.seed, first_images(state.loaders.test, 8)
-    with alone(model):
-        try: show_images(state, 'samples', torch.cat([sample_images(model, 8, t, iterations=2, seed=seed) for t in TEMPERATURES]))
-        except BadInput as e: record(state, 'event', message=f"no samples at step {state.progress.step}: {e}")
-    if state.cfg.train.write_reconstructions: show_images(state, 'reconstructions', torch.cat([x, reconstructions(model, x, seed)]))
+    seed = state.cfg.train.seed
+    x = first_images(state.loaders.test, 8)
+    with without_others(model):
+        try:
+            rows = [sample_images(model, 8, t, iterations=2, seed=seed) for t in TEMPERATURES]
+            show_images(state, 'samples', torch.cat(rows))
+        except BadInput as e:
+            record(state, 'event', message=f"no samples at step {state.progress.step}: {e}")
+    if state.cfg.train.write_reconstructions:
+        show_images(state, 'reconstructions', torch.cat([x, reconstructions(model, x, seed)]))
 
 def show_images(state, name, images):
-    "To images/ and to the tracker"
-    with replacing(state.run.images/f"{name}-{state.progress.step:07}.png") as tmp: image_grid(images, n_cols=8, scale=2).save(tmp, format='png')
-    for t in state.accelerator.trackers:
-        if hasattr(t, 'log_images'): t.log_images({name: pixels(images)}, step=state.progress.step, **dict(dataformats='NHWC') if t.name == 'tensorboard' else {})
-
-def pixels(images):
-    "uint8 (N, H, W, 3), as trackers want them"
-    return (images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).float().cpu()*255).round().byte().numpy()
+    "Write a grid of images (N, C, H, W) to images/, and send them to the tracker"
+    with replacing(state.run.images/f"{name}-{state.progress.step:07}.png") as tmp:
+        image_grid(images, n_cols=8, scale=2).save(tmp, format='png')
+    in_colour = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
+    pixels = (in_colour.float().cpu()*255).round().byte().numpy() # uint8 (N, H, W, 3), as trackers want them
+    for tracker in state.accelerator.trackers:
+        if not hasattr(tracker, 'log_images'): continue
+        layout = dict(dataformats='NHWC') if tracker.name == 'tensorboard' else {}
+        tracker.log_images({name: pixels}, step=state.progress.step, **layout)

@@ -66,9 +66,9 @@ def test_a_bad_step_leaves_no_trace(state, spoil, words):
 @pytest.fixture
 def watched_state(monkeypatch):
     "The states of the runs that `fit` begins"
-    begun, begin = [], nvae.train.begin
-    def remember(*args): begun.insert(0, begin(*args)); return begun[0]
-    monkeypatch.setattr(nvae.train, 'begin', remember)
+    begun, original = [], nvae.train.start_or_resume
+    def remember(*args): begun.insert(0, original(*args)); return begun[0]
+    monkeypatch.setattr(nvae.train, 'start_or_resume', remember)
     return begun
 
 

@@ -22,10 +22,10 @@ from nvae.config import BadInput
 from nvae.data import loaders_from
 from nvae.model import NVAE
 from nvae.processes import fit_together, free_port
-from nvae.ranks import fingerprint, place, this_process
+from nvae.ranks import fingerprint, rank_and_size, this_process
 from nvae.rundir import RunDir, holder, open_run, read_metrics, read_status
 from nvae.state import own_generators
-from nvae.train import Interrupted, after_step, begin, checkpoint, forward_backward, train_pass, train_step
+from nvae.train import Interrupted, after_step, checkpoint, forward_backward, start_or_resume, train_pass, train_step
 
 LOOPBACK = 'lo' if sys.platform == 'linux' else 'lo0'
 CPU = dict(MASTER_ADDR='127.0.0.1', ACCELERATE_USE_CPU='true', GLOO_SOCKET_IFNAME=LOOPBACK)
@@ -56,7 +56,7 @@ def run_in(n, folder, function, *args):
 
 def state_of(cfg, folder, n=80):
     "A run at its start, or at its last checkpoint, in one of several processes"
-    return begin(cfg, RunDir(folder/'small'), loaders_from(cfg, images(n, 0), images(9, 1), None, *place()))
+    return start_or_resume(cfg, RunDir(folder/'small'), loaders_from(cfg, images(n, 0), images(9, 1), None, *rank_and_size()))
 
 
 def everything(state):
@@ -126,7 +126,7 @@ def test_two_halves_make_a_whole(tmp_path, accumulate):
 
 def trouble(cfg, folder):
     "A NaN in an image, then in a weight, of process 1 alone"
-    state, rank = state_of(cfg, folder), place()[0]
+    state, rank = state_of(cfg, folder), rank_and_size()[0]
     good, x, y = islice(state.loaders.train.batches(0), 3)
     assert train_step(state, [good]) is None
     checkpoint(state)
@@ -162,7 +162,7 @@ def stopped(cfg, folder, step):
     def watch(status, records, last=False): pass
     try:
         while state.position < state.last:
-            if p.step == step and place()[0]: stops.append(signal.SIGTERM)
+            if p.step == step and rank_and_size()[0]: stops.append(signal.SIGTERM)
             train_step(state, [next(batches.batches(p.epoch, start=p.batch))])
             after_step(state, stops, watch)
             if p.batch == len(batches): p.epoch, p.batch = p.epoch + 1, 0
@@ -283,7 +283,7 @@ def test_nobody_trains_for_a_notebook_that_is_gone(monkeypatch):
     gone = subprocess.Popen(['true'])
     gone.wait()
     for parent in (None, os.getpid(), gone.pid):
-        watch = processes.leave_with(parent)
+        watch = processes.stop_without(parent)
         watch({}, list)
         watch({}, list)
     assert sent == [(os.getpid(), signal.SIGTERM)]
