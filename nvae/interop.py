@@ -232,13 +232,14 @@ def read_official(path:Path)->dict: # with 'state_dict' and 'args'
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location='cpu', weights_only=True)
     except UNREADABLE as e:
-        asked = re.search(r'GLOBAL (\S+)', str(e))
-        why = f"it asks for {asked[1]}, which could run a program" if asked else "it is no file of PyTorch's, or damaged"
+        why = "it is no file of PyTorch's, or damaged"
+        if asked := re.search(r'GLOBAL (\S+)', str(e)): why = f"it asks for {asked[1]}, which could run a program"
         raise BadInput(f"{path} can't be read as an official checkpoint without running code from it, "
                        f"so it was not read: {why}") from None
     if not _is_official(content):
         found = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
-        raise BadInput(f"{path} is no official checkpoint: it needs 'state_dict' (of tensors) and 'args', and has {found}")
+        raise BadInput(f"{path} is no official checkpoint: "
+                       f"it needs 'state_dict' (of tensors) and 'args', and has {found}")
     return content
 
 def _is_official(content):
