@@ -69,7 +69,7 @@ def device_noise(model, n:int, # an NVAE, images
     g = torch.Generator(device).manual_seed(seeded(*key).initial_seed())
     return [torch.randn(n, *shape, generator=g, dtype=dtype, device=device) for shape in model.cfg.latent_shapes]
 
-# %% ../nbs/15_evaluate.ipynb #15-evaluate-n000
+# %% ../nbs/15_evaluate.ipynb #15-evaluate-n001
 def plan(k:int, batch_size:int)->tuple[int, list]: # images per pass, draws of each pass
     "How K draws per image are spread over passes of at most `batch_size` rows"
     images = max(1, batch_size // k)
@@ -261,10 +261,10 @@ def fid_metric(feature:nn.Module|None=None, # (B, C, H, W) in [0, 1] → (B, F);
     from torchmetrics.image.fid import FrechetInceptionDistance
     if weights is not None and not Path(weights).is_file():
         raise BadInput(f"there is no file {shown(weights)}; Inception's weights are {INCEPTION}, {_RELEASES}")
-    if feature is not None: return FrechetInceptionDistance(feature, normalize=True)
+    if feature is not None: return FrechetInceptionDistance(feature=feature, normalize=True)
     try:
         path = None if weights is None else str(weights)
-        return FrechetInceptionDistance(2048, normalize=True, feature_extractor_weights_path=path)
+        return FrechetInceptionDistance(feature=2048, normalize=True, feature_extractor_weights_path=path)
     except ModuleNotFoundError:
         raise BadInput(_NO_FIDELITY) from None
     except _NOT_TO_BE_HAD as e:

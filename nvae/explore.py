@@ -33,11 +33,8 @@ class Descent(NamedTuple):
     params: torch.Tensor # (n, likelihood_channels, H, W) raw output of the head
     states: list         # per group, the top-down state that it saw, (n, c, h, w)
 
-def latent_from(model:NVAE, g:int,
-                h:torch.Tensor,     # (n, c, h, w) top-down state
-                noise:torch.Tensor, # (n, z, h, w), folded
-               )->torch.Tensor:     # (n, z, h, w)
-    "z of group g, from its prior"
+def latent_from(model:NVAE, g:int, h:torch.Tensor, noise:torch.Tensor)->torch.Tensor: # (n, z, h, w)
+    "z of group g, from its prior at the top-down state h and folded noise"
     group = model.groups[g]
     base = group.prior(h).from_noise(noise)
     return group.flow(base) if model.cfg.flows_in_prior else base
@@ -60,8 +57,7 @@ def descend(model:NVAE, noise:list,    # G folded tensors (n, z, h, w), coarse t
         states.append(h)
         return latent_from(model, g, h, noise[g])
 
-    params = model.walk(choose, n, resume)
-    return Descent(params, states)
+    return Descent(model.walk(choose, n, resume), states)
 
 # %% ../nbs/14_explore.ipynb #14-explore-017
 def one_by_one(cfg:ModelConfig, groups=None, # a number, 'scale N', several of these, or None: all
@@ -78,21 +74,19 @@ def groups_named(cfg:ModelConfig, groups=None, # a number, 'scale N', several of
         known.setdefault(f'scale {scale}', []).append(g)
     meant = set()
     for name in one_by_one(cfg, groups):
-        if str(name) not in known: raise BadInput(_no_group(cfg, name))
+        if str(name) not in known:
+            raise BadInput(f"there is no group {name!r}: this model has groups 0 to {len(cfg.latent_shapes) - 1}, "
+                           f"coarse to fine, and scale 0 to scale {cfg.n_scales - 1}, the largest first")
         meant.update(known[str(name)])
     if not meant: raise BadInput("no group was named; give at least one")
     return sorted(meant)
-
-def _no_group(cfg, name):
-    return (f"there is no group {name!r}: this model has groups 0 to {len(cfg.latent_shapes) - 1}, coarse to fine, "
-            f"and scale 0 to scale {cfg.n_scales - 1}, the largest first")
 
 # %% ../nbs/14_explore.ipynb #14-explore-020
 def fresh_noise(cfg:ModelConfig, n:int, seed:int)->list: # G tensors (n, z, h, w)
     "Noise from another stream than `draw_noise` of the same seed"
     return draw_noise(cfg, n, seeded(seed, 14).initial_seed())
 
-# %% ../nbs/14_explore.ipynb #14-explore-n000
+# %% ../nbs/14_explore.ipynb #14-explore-n001
 @dataclass(frozen=True)
 class Change:
     "Fresh noise in some groups; the same change gives the same noise everywhere"
@@ -105,7 +99,9 @@ def change_noise(cfg:ModelConfig, noise:list, # G folded tensors (n, z, h, w); o
                  change:Change, n:int,        # images that come out
                 )->list:                      # G folded tensors (n, z, h, w)
     "The noise with a change made; raises `BadInput` for a negative strength, an unknown group or a cell outside it"
-    if not 0 <= change.strength < math.inf: raise BadInput(_strength(change))
+    if not 0 <= change.strength < math.inf:
+        raise BadInput(f"strength: {change.strength:g} is not possible; "
+                       f"0 gives the prior's mean, 1 is usual, more exaggerates")
     fresh = fresh_noise(cfg, n, change.seed)
     changed = [e.expand(n, -1, -1, -1) for e in noise]
     for g in groups_named(cfg, change.groups):
@@ -113,14 +109,8 @@ def change_noise(cfg:ModelConfig, noise:list, # G folded tensors (n, z, h, w); o
         changed[g] = new if change.cell is None else put_cell(changed[g], new, change.cell, g)
     return changed
 
-def _strength(change):
-    return f"strength: {change.strength:g} is not possible; 0 gives the prior's mean, 1 is usual, more exaggerates"
-
-def put_cell(old:torch.Tensor, new:torch.Tensor, # (n, z, h, w) each
-             cell:tuple,                         # (row, column)
-             g:int,                              # their group, for people
-            )->torch.Tensor:                     # (n, z, h, w)
-    "`old` with one spatial position of `new`; raises `BadInput` for a position outside"
+def put_cell(old:torch.Tensor, new:torch.Tensor, cell:tuple, g:int)->torch.Tensor: # (n, z, h, w)
+    "The latent `old` of group g with the position (row, column) of `new`; raises `BadInput` for a position outside"
     row, column = cell
     h, w = old.shape[2:]
     if not (0 <= row < h and 0 <= column < w):
@@ -131,9 +121,7 @@ def put_cell(old:torch.Tensor, new:torch.Tensor, # (n, z, h, w) each
     return mixed
 
 # %% ../nbs/14_explore.ipynb #14-explore-023
-def picture_of(model:NVAE, params:torch.Tensor, # (n, likelihood_channels, H, W) of the head
-               temperature, pixels:str, seed:int,
-              )->torch.Tensor:                  # (n, C, H, W) in [0, 1]
+def picture_of(model:NVAE, params:torch.Tensor, temperature, pixels:str, seed:int)->torch.Tensor: # (n, C, H, W)
     "The picture that the head's output is, its pixels (where drawn) at the temperature of the largest scale"
     finest = group_temperatures(model.cfg, temperature)[-1]
     return picture(model.likelihood(params, finest), pixels, seed)

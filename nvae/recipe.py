@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'SETTINGS_V1', 'PICKS', 'PICK', 'Start', 'Passage', 'as_record', 'Recipe', 'blanked', 'ImageText', 'as_text',
-           'from_text', 'drawn', 'statistics_for', 'draw', 'draw_all', 'with_variants', 'explore_recipes', 'model_hash',
-           'model_hash_v1', 'is_hash_of', 'provenance', 'with_images', 'save_drawing', 'with_threads', 'read_picks',
-           'made_by', 'recipes_in', 'Again', 'like', 'save_again']
+           'from_text', 'drawn', 'draw', 'draw_all', 'with_variants', 'explore_recipes', 'model_hash', 'model_hash_v1',
+           'is_hash_of', 'provenance', 'with_images', 'save_drawing', 'with_threads', 'read_picks', 'made_by',
+           'recipes_in', 'Again', 'like', 'save_again']
 
 # %% ../nbs/14b_recipe.ipynb #14b-recipe-003
 import base64
@@ -31,7 +31,7 @@ from .model import NVAE, draw_noise
 from .sampling import draw_images, estimate_statistics, using_statistics
 from .viz import image_grid, png, read_png_meta, save_png, to_pil
 
-# %% ../nbs/14b_recipe.ipynb #14b-recipe-n006
+# %% ../nbs/14b_recipe.ipynb #14b-recipe-n000
 METHOD = 2 # how recipes are drawn: counted up when the same recipe begins to give other pixels
 
 # %% ../nbs/14b_recipe.ipynb #14b-recipe-007
@@ -208,15 +208,11 @@ def drawn(model:NVAE, r:Recipe,
     if r.kind == 'walk': return blanked(_walk(model, r, noise, above))
     return _variants(model, r, noise, above)
 
-def statistics_for(model:NVAE, r:Recipe)->dict|None:
-    "What `draw` lends BatchNorm"
-    return estimate_statistics(model, *r.estimation)
-
 def draw(model:NVAE, recipe:Recipe,
-         statistics:dict=None, # from `statistics_for`, to save doing it again
+         statistics:dict=None, # from `estimate_statistics` of its `estimation`, to save doing it again
         )->torch.Tensor:       # (n, C, H, W) in [0, 1]; one image where the recipe has an index
     "The images of a recipe, always drawn as the whole batch"
-    with using_statistics(model, statistics or statistics_for(model, recipe)):
+    with using_statistics(model, statistics or estimate_statistics(model, *recipe.estimation)):
         return _meant(drawn(model, recipe), recipe)
 
 def _meant(images, r):
@@ -362,7 +358,7 @@ def recipes_in(meta:dict)->list: # none where the picture isn't of the prior
     images = meta.get('images', {})
     return [with_images(Recipe.from_dict(r), images) for r in meta.get('recipes') or ()]
 
-# %% ../nbs/14b_recipe.ipynb #14b-recipe-n009
+# %% ../nbs/14b_recipe.ipynb #14b-recipe-n003
 class Again(NamedTuple):
     "A picture made again"
     images: torch.Tensor # (N, C, H, W) in [0, 1]

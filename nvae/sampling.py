@@ -53,7 +53,7 @@ def using_statistics(model:NVAE, statistics:dict|None): # None: those it has
 # %% ../nbs/13_sampling.ipynb #13-sampling-013
 @contextlib.contextmanager
 def averaging(model:NVAE):
-    "Inside, generation's BatchNorm layers start anew and average the passes they see; nothing else of the model changes"
+    "Inside, generation's BatchNorm layers start anew and average the passes they see; nothing else changes"
     norms = list(generation_norms(model).values())
     momenta = [norm.momentum for norm in norms]
     training = model.training
@@ -88,17 +88,15 @@ def estimate_statistics(model:NVAE, temperature=1.0, # one number in 0–2, or o
                 if not images.params.isfinite().all():
                     put_statistics(model, last)
                     rejected += 1
-        if rejected == iterations: raise BadInput(_none_finite(temperature, iterations))
-        if rejected: warnings.warn(f"{rejected} of {iterations} re-estimation passes {_NOT_FINITE}")
+        if rejected == iterations:
+            raise BadInput(f"at temperature {temperature} none of {iterations} passes gave finite images; "
+                           f"try a lower temperature, or a model that has trained without diverging")
+        if rejected:
+            warnings.warn(f"{rejected} of {iterations} re-estimation passes gave images that aren't finite "
+                          f"and were not counted")
         return current_statistics(model)
     finally:
         put_statistics(model, before)
-
-_NOT_FINITE = "gave images that aren't finite and were not counted"
-
-def _none_finite(temperature, iterations):
-    return (f"at temperature {temperature} none of {iterations} passes gave finite images; "
-            f"try a lower temperature, or a model that has trained without diverging")
 
 # %% ../nbs/13_sampling.ipynb #13-sampling-021
 PIXELS = 'mean', 'sample'
@@ -113,7 +111,7 @@ def picture(px,                # likelihood of n images
     generator = torch.Generator().manual_seed(seed)
     return px.sample(noise=px.draw_noise(generator))
 
-# %% ../nbs/13_sampling.ipynb #13-sampling-n001
+# %% ../nbs/13_sampling.ipynb #13-sampling-n000
 @torch.no_grad()
 def draw_images(model:NVAE, noise:list, # G tensors (n, z, h, w), coarse to fine
                 temperature=1.0, pixels:str='mean', seed:int=0, # of the pixels

@@ -107,8 +107,7 @@ def fitted_in(picture:Image.Image, side:int)->Image.Image: # side: pixels
 # %% ../nbs/14c_steps.ipynb #14c-steps-015
 def bars(nats:list,      # per group, coarse to fine
          done:int,       # groups that are known
-         m:ModelConfig,
-        )->Image.Image:
+         m:ModelConfig)->Image.Image:
     "KL of the groups so far, against the largest of all"
     picture = Image.new('RGBA', (TILE, TILE))
     pen = ImageDraw.Draw(picture)
@@ -131,9 +130,7 @@ class Towers:
     "The drawn hierarchy, of which parts can be lit"
     sides = dict(left=(.55, 4.7), middle=(4.7, 5.3), right=(5.3, 9.45)) # in the drawing's coordinates
 
-    def __init__(self, m:ModelConfig,
-                 tallest:int=520, # pixels
-                ):
+    def __init__(self, m:ModelConfig, tallest:int=520): # pixels
         self.cfg = m
         self.rows = tower_rows(m)
         fig = draw_hierarchy(m)
@@ -147,10 +144,8 @@ class Towers:
         "Storeys by the name of their left or right part, of one group where it has one"
         return [y for y, row in enumerate(self.rows) if part in (row.left, row.right) and row.group == group]
 
-    def box(self, left, right, # names of sides
-            low, high,         # row numbers
-           )->tuple:           # pixels: left, upper, right, lower
-        "The part of the drawing from one side to another"
+    def box(self, left, right, low, high)->tuple: # pixels: left, upper, right, lower
+        "The part of the drawing from one side to another, between two rows"
         height = self.picture.height
         corners = [(self.sides[left][0], low), (self.sides[right][1], high)]
         (x0, y0), (x1, y1) = self.to_pixels(corners)
@@ -158,8 +153,7 @@ class Towers:
         lower = min(height, round(height - y1))
         return round(x0), upper, round(x1), lower
 
-    def lit(self, ys:list, # row numbers
-            *sides)->Image.Image:
+    def lit(self, ys:list, *sides)->Image.Image:
         "The drawing, its towers faded but for these storeys on these sides"
         drawing = self.picture.copy()
         towers = self.box('left', 'right', len(self.rows), -1)
@@ -268,10 +262,7 @@ def frame(step:Step, towers:Towers)->Image.Image: # transparent where nothing is
     pen = ImageDraw.Draw(picture)
     for name, (text, x, y, side) in PLACES.items():
         if name not in step.pictures: continue
-        if y is None:
-            y = bottom + 4
-        else:
-            y += (bottom - 400) // 2
+        y = bottom + 4 if y is None else y + (bottom - 400) // 2
         picture.paste(fitted_in(step.pictures[name], side), (x, y))
         pen.text((x + side // 2, y + side + 3), text, fill=GREY, anchor='mt', font=font())
     return picture
