@@ -89,7 +89,8 @@ def _data_set_of(cfg):
     coloured = 'cifar10' if size == 32 else f'celeba_{size}'
     dataset = 'mnist' if binary else coloured
     crop = image_of(dataset).get('crop', 0)
-    if cfg.crop != crop or (cfg.image_channels == 1) != binary:
+    grey = cfg.image_channels == 1
+    if cfg.crop != crop or grey != binary:
         raise BadInput(f"the official code has no images of {cfg.image_channels} channel(s), crop {cfg.crop}, "
                        f"with likelihood {cfg.likelihood}")
     return dataset

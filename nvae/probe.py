@@ -31,14 +31,17 @@ def ridge(X:torch.Tensor, # (N, d) centred features, float64
 
     def dual(penalty):
         "(XXᵀ + λ)⁻¹ Y"
-        return Q @ (projected / (values + penalty * scale))
+        penalised = values + penalty * scale
+        return Q @ (projected / penalised)
 
     errors = []
     for penalty in LAMBDAS:
         diagonal = Q.square() @ (1 / (values + penalty * scale))
-        errors.append((dual(penalty) / diagonal).square().mean(0))
+        left_out = dual(penalty) / diagonal
+        errors.append(left_out.square().mean(0))
     best = torch.stack(errors).argmin(0)
-    return X.T @ dual(torch.tensor(LAMBDAS, dtype=X.dtype)[best])
+    penalties = torch.tensor(LAMBDAS, dtype=X.dtype)
+    return X.T @ dual(penalties[best])
 
 # %% ../nbs/14a_probe.ipynb #14a-probe-011
 def is_choice(factor)->bool: # (N,): numbers of choices, or values

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import json
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,10 +28,10 @@ from .explore import Change, by_scale, descend, difference, embed, fold_temperat
 from .explore import interpolate, noise_walk, one_by_one, resample
 from .images import read_image
 from .model import NVAE, draw_noise
-from .sampling import draw_images, estimate_statistics, using_statistics
+from .sampling import are_finite, draw_images, estimate_statistics, using_statistics
 from .viz import image_grid, png, read_png_meta, save_png, to_pil
 
-# %% ../nbs/14b_recipe.ipynb #14b-recipe-n000
+# %% ../nbs/14b_recipe.ipynb #14b-recipe-n006
 METHOD = 2 # how recipes are drawn: counted up when the same recipe begins to give other pixels
 
 # %% ../nbs/14b_recipe.ipynb #14b-recipe-007
@@ -74,7 +74,7 @@ class Recipe:
     start: Start | None = None      # images to begin with; None: the seed's noise
     passage: Passage | None = None  # from one of `start` to the other: the first, n − 2 steps, the second
     walk: bool = False              # the images are frames of a round trip through the noise of the one change
-    method: int = METHOD            # by which it was drawn
+    method: int = field(default=METHOD, compare=False) # by which it was drawn
 
     def __post_init__(self):
         "Raises `BadInput` for what can't be drawn, or only by a newer version of nvae"
@@ -134,8 +134,8 @@ class Recipe:
 # %% ../nbs/14b_recipe.ipynb #14b-recipe-010
 def blanked(images:torch.Tensor)->torch.Tensor: # (n, C, H, W)
     "Images with those replaced by grey that hold a number that isn't finite; these are counted in a warning"
-    finite = images.flatten(1).isfinite().all(1)
-    lost = len(images) - int(finite.sum())
+    finite = are_finite(images)
+    lost = len(images) - finite.sum().item()
     if lost:
         warnings.warn(f"{lost} of {len(images)} images aren't finite and were left grey; "
                       f"a lower temperature or strength may help")
@@ -182,16 +182,19 @@ def _begun(model, r, kept):
     return kept[r.beginning]
 
 def _passage(model, r):
+    "The two images, and the steps between them"
     a, b = (from_text(text, model.cfg) for text in r.start.images)
     seed = r.seed if r.start.sampled else None
     return interpolate(model, a, b, r.n - 2, r.passage.space, r.passage.path, r.passage.groups, seed)
 
 def _walk(model, r, noise, above):
+    "Frames of a round trip"
     change = r.changes[0]
     return noise_walk(model, noise, change.groups, r.n, r.temperature, change.strength, change.seed, r.pixels,
                       change.cell, above)
 
 def _variants(model, r, noise, above):
+    "Changed images, or what was changed"
     changed = partial(resample, model, noise, temperature=r.temperature, pixels=r.pixels, seed=r.seed, above=above)
     images = blanked(changed(r.changes, r.n))
     return difference(images, blanked(changed(())), r.difference) if r.difference else images
@@ -358,7 +361,7 @@ def recipes_in(meta:dict)->list: # none where the picture isn't of the prior
     images = meta.get('images', {})
     return [with_images(Recipe.from_dict(r), images) for r in meta.get('recipes') or ()]
 
-# %% ../nbs/14b_recipe.ipynb #14b-recipe-n003
+# %% ../nbs/14b_recipe.ipynb #14b-recipe-n009
 class Again(NamedTuple):
     "A picture made again"
     images: torch.Tensor # (N, C, H, W) in [0, 1]

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PASS', 'NORMS', 'PIXELS', 'generation_norms', 'current_statistics', 'put_statistics', 'using_statistics', 'averaging',
-           'estimate_statistics', 'picture', 'draw_images', 'only_finite', 'sample_images', 'temperature_sweep']
+           'estimate_statistics', 'picture', 'draw_images', 'are_finite', 'only_finite', 'sample_images',
+           'temperature_sweep']
 
 # %% ../nbs/13_sampling.ipynb #13-sampling-003
 import contextlib
@@ -111,7 +112,7 @@ def picture(px,                # likelihood of n images
     generator = torch.Generator().manual_seed(seed)
     return px.sample(noise=px.draw_noise(generator))
 
-# %% ../nbs/13_sampling.ipynb #13-sampling-n000
+# %% ../nbs/13_sampling.ipynb #13-sampling-n001
 @torch.no_grad()
 def draw_images(model:NVAE, noise:list, # G tensors (n, z, h, w), coarse to fine
                 temperature=1.0, pixels:str='mean', seed:int=0, # of the pixels
@@ -120,14 +121,18 @@ def draw_images(model:NVAE, noise:list, # G tensors (n, z, h, w), coarse to fine
     "Images for given noise, with the statistics the model has"
     images = []
     for part in zip(*(e.split(batch_size) for e in noise)):
-        px = model.generate(temperature=temperature, noise=list(part)).px
+        px = model.generate(temperature=temperature, noise=part).px
         images.append(picture(px, pixels, seed + len(images)))
     return torch.cat(images)
 
+def are_finite(images:torch.Tensor)->torch.Tensor: # (n, C, H, W) → (n,)
+    "Of each image: is there no number in it that isn't finite?"
+    return images.flatten(1).isfinite().all(1)
+
 def only_finite(images:torch.Tensor)->torch.Tensor: # (n, C, H, W) → (m, C, H, W)
     "Images without those that hold a number that isn't finite, which are counted in a warning"
-    finite = images.flatten(1).isfinite().all(1)
-    lost = len(images) - int(finite.sum())
+    finite = are_finite(images)
+    lost = len(images) - finite.sum().item()
     if lost:
         warnings.warn(f"{lost} of {len(images)} images aren't finite and were left out; a lower temperature may help")
     return images[finite]

@@ -81,7 +81,8 @@ BLUE_ORANGE.set_bad(alpha=0)
 
 def signed_colours(v:np.ndarray)->Image.Image: # (h, w) in [-1, 1]; what isn't a number is left transparent
     "Blue below zero, white at it, orange above"
-    return Image.fromarray(BLUE_ORANGE((v + 1) / 2, bytes=True))
+    share = (v + 1) / 2
+    return Image.fromarray(BLUE_ORANGE(share, bytes=True))
 
 def mosaic(maps:torch.Tensor, # (c, h, w)
            most:int=16,       # channels
