@@ -33,7 +33,8 @@ from .survey import likelihood_unit, quoted
 # %% ../nbs/15_evaluate.ipynb #15-evaluate-008
 def log_weight(out:Output, x:torch.Tensor)->torch.Tensor: # (B,) nats
     "log p(x|z) + log p(z) − log q(z|x) at the drawn z"
-    return -reconstruction(out, x) + out.log_p - out.log_q
+    log_px = -reconstruction(out, x)
+    return log_px + out.log_p - out.log_q
 
 class Estimate(NamedTuple):
     "What some draws say of B images; nats"
@@ -69,7 +70,7 @@ def device_noise(model, n:int, # an NVAE, images
     g = torch.Generator(device).manual_seed(seeded(*key).initial_seed())
     return [torch.randn(n, *shape, generator=g, dtype=dtype, device=device) for shape in model.cfg.latent_shapes]
 
-# %% ../nbs/15_evaluate.ipynb #15-evaluate-n001
+# %% ../nbs/15_evaluate.ipynb #15-evaluate-n000
 def plan(k:int, batch_size:int)->tuple[int, list]: # images per pass, draws of each pass
     "How K draws per image are spread over passes of at most `batch_size` rows"
     images = max(1, batch_size // k)
@@ -131,6 +132,7 @@ def _bits(cfg):
     return cfg.n_bits if cfg.is_discrete else None
 
 def n_available(images)->int: # images: a tensor (N, C, H, W), or `Batches`
+    "How many images there are"
     return images.n_images if isinstance(images, Batches) else len(images)
 
 def as_batches(images, # a tensor (N, C, H, W), or `Batches`

@@ -86,7 +86,7 @@ def fresh_noise(cfg:ModelConfig, n:int, seed:int)->list: # G tensors (n, z, h, w
     "Noise from another stream than `draw_noise` of the same seed"
     return draw_noise(cfg, n, seeded(seed, 14).initial_seed())
 
-# %% ../nbs/14_explore.ipynb #14-explore-n001
+# %% ../nbs/14_explore.ipynb #14-explore-n000
 @dataclass(frozen=True)
 class Change:
     "Fresh noise in some groups; the same change gives the same noise everywhere"
@@ -124,7 +124,8 @@ def put_cell(old:torch.Tensor, new:torch.Tensor, cell:tuple, g:int)->torch.Tenso
 def picture_of(model:NVAE, params:torch.Tensor, temperature, pixels:str, seed:int)->torch.Tensor: # (n, C, H, W)
     "The picture that the head's output is, its pixels (where drawn) at the temperature of the largest scale"
     finest = group_temperatures(model.cfg, temperature)[-1]
-    return picture(model.likelihood(params, finest), pixels, seed)
+    px = model.likelihood(params, finest)
+    return picture(px, pixels, seed)
 
 @torch.no_grad()
 def resample(model:NVAE, noise:list,   # G tensors (n, z, h, w), or of one image
@@ -218,6 +219,7 @@ SPACES = 'z', 'noise'
 PATHS = 'linear', 'spherical'
 
 def _one_of(name, value, allowed):
+    "Raises `BadInput` for a value that isn't allowed"
     if value not in allowed: raise BadInput(f"{name}: '{value}' is not one of {', '.join(allowed)}")
 
 def embed(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
@@ -308,6 +310,7 @@ def reconstruct(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
     from_prior = fold_temperature(cfg, drawn, temperature)
 
     def choose(g, h):
+        "The image's latent in the top groups, then the prior's"
         if g >= K: return latent_from(model, g, h, from_prior[g])
         z, *_ = infer(model.groups[g], maps[g], h, from_image[g], cfg.flows_in_prior)
         return z

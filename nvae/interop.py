@@ -44,7 +44,9 @@ def image_of(dataset:str)->dict: # image_size, image_channels, crop, likelihood
                        f"(the official code knows mnist, omniglot, cifar10, ffhq, celeba_N, imagenet_N, lsun_*_N)")
     return dict(image_size=int(sized[2]))
 
-def as_dict(args)->dict: return args if isinstance(args, dict) else vars(args)
+def as_dict(args)->dict: # args: dict or Namespace
+    "Arguments by name"
+    return args if isinstance(args, dict) else vars(args)
 
 def from_args(args)->ModelConfig: # args: dict or Namespace of the official training script
     "Our model configuration for official arguments; raises `BadInput` naming what can't be converted"

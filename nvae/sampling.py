@@ -29,8 +29,11 @@ def generation_norms(model:NVAE)->dict: # name → BatchNorm layer
 # %% ../nbs/13_sampling.ipynb #13-sampling-010
 def current_statistics(model:NVAE)->dict: # 'layer.buffer' → copy
     "The statistics that generation uses at present"
-    return {f'{layer}.{name}': buffer.clone()
-            for layer, norm in generation_norms(model).items() for name, buffer in norm.named_buffers()}
+    statistics = {}
+    for layer, norm in generation_norms(model).items():
+        for name, buffer in norm.named_buffers():
+            statistics[f'{layer}.{name}'] = buffer.clone()
+    return statistics
 
 def put_statistics(model:NVAE, statistics:dict): # as `current_statistics`
     "Overwrite the statistics that generation uses"
@@ -112,7 +115,7 @@ def picture(px,                # likelihood of n images
     generator = torch.Generator().manual_seed(seed)
     return px.sample(noise=px.draw_noise(generator))
 
-# %% ../nbs/13_sampling.ipynb #13-sampling-n001
+# %% ../nbs/13_sampling.ipynb #13-sampling-n000
 @torch.no_grad()
 def draw_images(model:NVAE, noise:list, # G tensors (n, z, h, w), coarse to fine
                 temperature=1.0, pixels:str='mean', seed:int=0, # of the pixels

@@ -176,13 +176,16 @@ class Step(NamedTuple):
     lit: tuple     # arguments of `Towers.lit`
     pictures: dict # name in `PLACES` → picture
 
-def shape(v)->str: return '×'.join(map(str, v.shape))
+def shape(v:torch.Tensor)->str:
+    "Its sizes, as people write them"
+    return '×'.join(map(str, v.shape))
 
 def upwards(t:Trace, towers:Towers):
     "Yields the steps of the bottom-up tower"
     stem, pre_processed = t.before
 
     def step(title, text, ys, **maps):
+        "A step at the left tower"
         pictures = {name: mosaic(v) for name, v in maps.items()}
         return Step(title, text, (ys, 'left'), dict(image=to_pil(t.image), **pictures))
 
@@ -264,6 +267,7 @@ def frame(step:Step, towers:Towers)->Image.Image: # transparent where nothing is
     for name, (text, x, y, side) in PLACES.items():
         if name not in step.pictures: continue
         y = bottom + 4 if y is None else y + (bottom - 400) // 2
-        picture.paste(fitted_in(step.pictures[name], side), (x, y))
+        small = fitted_in(step.pictures[name], side)
+        picture.paste(small, (x, y))
         pen.text((x + side // 2, y + side + 3), text, fill=GREY, anchor='mt', font=font())
     return picture
