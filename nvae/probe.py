@@ -25,11 +25,23 @@ def ridge(X:torch.Tensor, # (N, d) centred features, float64
          )->torch.Tensor: # (d, c) weights
     "Ridge regression in which every target has the penalty, one of `LAMBDAS`, that predicts its left-out rows best"
     values, Q = torch.linalg.eigh(X @ X.T)
-    values = values.clamp(min=0); scale, QtY = values.mean().clamp(min=1e-12), Q.T @ Y
-    def dual(l): return Q @ (QtY / (values[:, None] + l * scale))
-    def left_out(l): return (dual(l) / ((Q ** 2) @ (1 / (values + l * scale)))[:, None]).square().mean(0)
-    best = torch.stack([left_out(l) for l in LAMBDAS]).argmin(0)
-    return X.T @ dual(torch.tensor(LAMBDAS, dtype=X.dtype)[best])
+    values = values.clamp(min=0)[:, None]
+    scale = values.mean().clamp(min=1e-12)
+    projected = Q.T @ Y
+
+    def dual(penalty):
+        "(XXᵀ + λ)⁻¹ Y"
+        penalised = values + penalty * scale
+        return Q @ (projected / penalised)
+
+    errors = []
+    for penalty in LAMBDAS:
+        diagonal = Q.square() @ (1 / (values + penalty * scale))
+        left_out = dual(penalty) / diagonal
+        errors.append(left_out.square().mean(0))
+    best = torch.stack(errors).argmin(0)
+    penalties = torch.tensor(LAMBDAS, dtype=X.dtype)
+    return X.T @ dual(penalties[best])
 
 # %% ../nbs/14a_probe.ipynb #14a-probe-011
 def is_choice(factor)->bool: # (N,): numbers of choices, or values
@@ -39,40 +51,57 @@ def is_choice(factor)->bool: # (N,): numbers of choices, or values
 def columns(factor)->torch.Tensor: # (N, c) float64
     "What is regressed on: the value, or one column of 0 and 1 per choice"
     v = torch.as_tensor(np.asarray(factor))
-    return torch.nn.functional.one_hot(v.long()).double() if is_choice(factor) else v.double()[:, None]
+    if is_choice(factor): return torch.nn.functional.one_hot(v.long()).double()
+    return v.double()[:, None]
 
 def score(predicted:torch.Tensor, # (N, c)
           factor,                 # (N,) the truth
          )->dict:                 # score (accuracy or R²), chance (what guessing gives), known (0 to 1)
     "How well a factor is predicted"
-    v = torch.as_tensor(np.asarray(factor))
-    if is_choice(factor): s, chance = (predicted.argmax(1) == v).double().mean().item(), v.bincount().max().item() / len(v)
-    else: s, chance = 1 - ((predicted[:, 0] - v).square().sum() / (v - v.double().mean()).square().sum()).item(), 0.
-    return dict(score=s, chance=chance, known=max(0., (s - chance) / (1 - chance)) if chance < 1 else 0.)
+    truth = torch.as_tensor(np.asarray(factor))
+    if is_choice(factor):
+        found = (predicted.argmax(1) == truth).double().mean().item()
+        chance = truth.bincount().max().item() / len(truth)
+    else:
+        errors = (predicted[:, 0] - truth).square().sum()
+        spread = (truth - truth.double().mean()).square().sum()
+        found = 1 - (errors / spread).item()
+        chance = 0.
+    known = max(0., (found - chance) / (1 - chance)) if chance < 1 else 0.
+    return dict(score=found, chance=chance, known=known)
 
 # %% ../nbs/14a_probe.ipynb #14a-probe-014
 def features(model:NVAE, batches, # iterator of images (B, C, H, W) in [0, 1]
              space:str='z',       # or 'noise'
             )->list:              # G tensors (N, z·h·w), float64, on the CPU
     "What each group holds of each image: means of its posterior"
-    parts = [[z.flatten(1).cpu().double() for z in embed(model, x, space)] for x in batches]
-    return [torch.cat(group) for group in zip(*parts)]
+    embedded = [embed(model, x, space) for x in batches]
+    return [torch.cat(group).flatten(1).cpu().double() for group in zip(*embedded)]
 
 def probe(known:list,          # G tensors (N, d): features of the faces to learn from
           factors:dict,        # name → (N,)
           held_out:list,       # G tensors (M, d): of those to be tested on
           held_out_factors:dict,
          )->dict:              # name → list of G dicts: score, chance, known
-    "How much each group's latent knows about each factor, on held-out faces; raises `BadInput` without factors or for too few faces"
-    if not factors or not held_out_factors: raise BadInput("these images come without named factors; only the embedded faces have them (data.dataset=embedded)")
+    "How much each group's latent knows about each factor of held-out faces; raises `BadInput` without factors or faces"
+    if not factors or not held_out_factors: raise BadInput(_NO_FACTORS)
     if len(known[0]) < 20: raise BadInput(f"{len(known[0])} images are too few to fit a probe; give at least 20")
-    names, targets = list(factors), [columns(f) for f in factors.values()]
-    Y = torch.cat(targets, 1); widths = [t.shape[1] for t in targets]
-    def of_group(X, test):
-        mean, unit = X.mean(0), X.std().clamp(min=1e-12)
-        predicted = ((test - mean) / unit) @ ridge((X - mean) / unit, Y - Y.mean(0)) + Y.mean(0)
-        return [score(p, held_out_factors[n]) for n, p in zip(names, predicted.split(widths, 1))]
-    return {n: list(row) for n, row in zip(names, zip(*(of_group(X, t) for X, t in zip(known, held_out))))}
+    targets = {name: columns(factor) for name, factor in factors.items()}
+    Y = torch.cat(list(targets.values()), 1)
+    table = {name: [] for name in factors}
+    for X, test in zip(known, held_out):
+        predicted = _fitted(X, Y, test).split([target.shape[1] for target in targets.values()], 1)
+        for name, p in zip(factors, predicted):
+            table[name].append(score(p, held_out_factors[name]))
+    return table
+
+_NO_FACTORS = "these images come without named factors; only the embedded faces have them (data.dataset=embedded)"
+
+def _fitted(X, Y, test):
+    "What is predicted of test rows by a ridge regression from X to Y"
+    mean, unit = X.mean(0), X.std().clamp(min=1e-12)
+    weights = ridge((X - mean) / unit, Y - Y.mean(0))
+    return (test - mean) / unit @ weights + Y.mean(0)
 
 # %% ../nbs/14a_probe.ipynb #14a-probe-019
 @styled
@@ -81,27 +110,39 @@ def plot_knowledge(table:dict,      # of `probe`
                   ):                # matplotlib figure
     "Which group knows which factor"
     known = np.array([[s['known'] for s in row] for row in table.values()])
-    fig, ax = figure(1.6 + .55 * known.shape[1], .5 + .2 * len(known))
+    n_factors, n_groups = known.shape
+    fig, ax = figure(1.6 + .55 * n_groups, .5 + .2 * n_factors)
     ax.imshow(known, cmap='cividis', vmin=0, vmax=1, aspect='auto')
     for i, row in enumerate(table.values()):
-        for g, s in enumerate(row): ax.text(g, i, f"{s['score']:.2f}", ha='center', va='center', fontsize=7, color='black' if known[i, g] > .5 else 'white')
-    ax.set(yticks=range(len(table)), xticks=range(known.shape[1]), xlabel='latent group, coarse to fine')
-    ax.set_yticklabels([n.replace('_', ' ') for n in table]); ax.set_xticklabels([f'{g}\n{h}×{w}' for g, (_, h, w) in enumerate(cfg.latent_shapes)])
+        for g, s in enumerate(row):
+            ink = 'black' if s['known'] > .5 else 'white'
+            ax.text(g, i, f"{s['score']:.2f}", ha='center', va='center', fontsize=7, color=ink)
+    ax.set_xlabel('latent group, coarse to fine')
+    ax.set_xticks(range(n_groups), [f'{g}\n{h}×{w}' for g, (_, h, w) in enumerate(cfg.latent_shapes)])
+    ax.set_yticks(range(n_factors), [name.replace('_', ' ') for name in table])
     return fig
 
 # %% ../nbs/14a_probe.ipynb #14a-probe-025
 def face_knowledge(model:NVAE,
-                   n_known:int=640, n_held_out:int=256, # faces to learn from, of the training split, and to be tested on, of the test split
-                  )->dict:                              # as `probe`
-    "How much each group of a model of the kit's faces knows about their factors; raises `BadInput` for a model of other images"
-    cfg, data = model.cfg, model.config.data
-    if data.dataset != 'embedded': raise BadInput(f"only the kit's own faces come with named factors; this model is of others (data.dataset={data.dataset})")
-    def faces(first, n):
-        for i in range(first, first + n, 64):
-            v, factors = draw_faces(range(i, min(i + 64, first + n)), cfg.size, data.split_seed)
-            x = to_unit(torch.from_numpy(recolour(v, cfg.image_channels)), cfg)
-            yield (x.round() if cfg.likelihood == 'bernoulli' else x), factors
-    def known(first, n):
-        images, factors = zip(*faces(first, n))
-        return features(model, images), {name: np.concatenate([f[name] for f in factors]) for name in factors[0]}
-    return probe(*known(0, n_known), *known(FIRST_TEST_FACE, n_held_out))
+                   n_known:int=640,    # faces to learn from, of the training split
+                   n_held_out:int=256, # faces to be tested on, of the test split
+                  )->dict:             # as `probe`
+    "How much each group of a model of faces knows about their factors; raises `BadInput` for a model of other images"
+    data = model.config.data
+    if data.dataset != 'embedded':
+        raise BadInput(f"only the kit's own faces come with named factors; this model is of others "
+                       f"(data.dataset={data.dataset})")
+    known, factors = _faces(model, 0, n_known)
+    held_out, held_out_factors = _faces(model, FIRST_TEST_FACE, n_held_out)
+    return probe(known, factors, held_out, held_out_factors)
+
+def _faces(model, first, n):
+    "Features and factors of n drawn faces"
+    cfg = model.cfg
+    images, factors = [], []
+    for i in range(first, first + n, 64):
+        v, named = draw_faces(range(i, min(i + 64, first + n)), cfg.size, model.config.data.split_seed)
+        x = to_unit(torch.from_numpy(recolour(v, cfg.image_channels)), cfg)
+        images.append(x.round() if cfg.likelihood == 'bernoulli' else x)
+        factors.append(named)
+    return features(model, images), {name: np.concatenate([part[name] for part in factors]) for name in factors[0]}
