@@ -47,29 +47,23 @@ def rate(times:list,   # seconds
 def matrix_product_rate(device:torch.device, size:int=2048)->float: # GFLOP/s
     "Speed of a square matrix product in float32"
     a = torch.randn(size, size, device=device)
-    operations = 2 * size ** 3
     times = repeat(lambda: a @ a, device, seconds=3)
-    return rate(times, operations / 1e9)['median']
+    return rate(times, 2 * size ** 3 / 1e9)['median']
 
 def depthwise_rate(device:torch.device, channels:int=192)->float: # GFLOP/s
     "Speed of a depthwise 5×5 convolution in float32, channels last"
     x = torch.randn(8, channels, 64, 64, device=device).contiguous(memory_format=torch.channels_last)
     w = torch.randn(channels, 1, 5, 5, device=device)
-    operations = 2 * 5 * 5 * x.numel()
     times = repeat(lambda: F.conv2d(x, w, padding=2, groups=channels), device, seconds=3)
-    return rate(times, operations / 1e9)['median']
+    return rate(times, 2 * 5 * 5 * x.numel() / 1e9)['median']
 
 def machine(device:torch.device=None)->dict: # processor, threads, versions, and the rates of two operations
     "Where the figures come from"
     device = device or best_device()
-    return dict(
-        device=torch.cuda.get_device_name(device) if device.type == 'cuda' else processor(),
-        cores=os.cpu_count(),
-        threads=torch.get_num_threads(),
-        torch=torch.__version__,
-        python=platform.python_version(),
-        matrix_product_gflops=round(matrix_product_rate(device), 1),
-        depthwise_gflops=round(depthwise_rate(device), 1))
+    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else processor()
+    return dict(device=name, cores=os.cpu_count(), threads=torch.get_num_threads(), torch=torch.__version__,
+                python=platform.python_version(), matrix_product_gflops=round(matrix_product_rate(device), 1),
+                depthwise_gflops=round(depthwise_rate(device), 1))
 
 def processor()->str:
     "The processor's name"
@@ -151,14 +145,9 @@ def bench(name:str='quickstart',    # a configuration's name, or the path of a Y
     cfg = load_config(name, overrides)
     run = partial(alone, threads=threads)
     with torch.device('meta'): parameters = n_parameters(NVAE(cfg))
-    return dict(
-        config=cfg.name,
-        parameters=parameters,
-        date=time.strftime('%Y-%m-%d'),
-        machine=run(machine),
-        training=run(training_rate, cfg, batch_size, seconds=seconds),
-        sampling=run(sampling_rate, cfg, seconds=seconds),
-        data=run(data_rate, cfg))
+    return dict(config=cfg.name, parameters=parameters, date=time.strftime('%Y-%m-%d'), machine=run(machine),
+                training=run(training_rate, cfg, batch_size, seconds=seconds),
+                sampling=run(sampling_rate, cfg, seconds=seconds), data=run(data_rate, cfg))
 
 _BENCH_TABLE = """\
 {config}: {parameters:,} parameters; {m[device]}, {m[threads]} threads of {m[cores]} cores, PyTorch {m[torch]}, {date}

@@ -232,15 +232,13 @@ def _write_archive(archive:dict, path):
 def keep_previous(path:Path):
     "Give the checkpoint that is there its second name, `previous(path)`; it keeps its first"
     second = path.with_name(f'.{path.name}.{os.getpid()}.previous.tmp')
+    second.unlink(missing_ok=True)
     try:
-        second.unlink(missing_ok=True)
-        try:
-            os.link(path, second)
-        except OSError: # a file system without hard links
-            shutil.copy2(path, second)
-        os.replace(second, previous(path))
-    finally:
-        second.unlink(missing_ok=True) # a rename between two names of the same file leaves both
+        os.link(path, second)
+    except OSError: # a file system without hard links
+        shutil.copy2(path, second)
+    os.replace(second, previous(path))
+    second.unlink(missing_ok=True) # a rename between two names of the same file leaves both
 
 # %% ../nbs/11_checkpoint.ipynb #11-checkpoint-026
 def newest_checkpoint(path,      # NAME.checkpoint

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Written', 'about', 'info', 'evaluate', 'write_model', 'import_official', 'export', 'bench']
 
-# %% ../nbs/19d_models.ipynb #19d-models-n008
+# %% ../nbs/19d_models.ipynb #19d-models-n002
 import json
 from pathlib import Path
 from typing import Annotated
@@ -19,18 +19,10 @@ def about(path)->dict: # plain values
     from nvae.model import n_parameters
     model = load_model(path, 'cpu')
     cfg = model.config.model
-    return dict(
-        name=model.config.name,
-        description=model.config.description,
-        image_size=list(cfg.size),
-        image_channels=cfg.image_channels,
-        likelihood=cfg.likelihood,
-        groups_per_scale=cfg.groups_per_scale,
-        latent_shapes=[list(shape) for shape in cfg.latent_shapes],
-        parameters=n_parameters(model),
-        method=model.method,
-        facts=model.facts,
-        config=model.config.to_dict())
+    return dict(name=model.config.name, description=model.config.description, image_size=list(cfg.size),
+                image_channels=cfg.image_channels, likelihood=cfg.likelihood, groups_per_scale=cfg.groups_per_scale,
+                latent_shapes=[list(shape) for shape in cfg.latent_shapes], parameters=n_parameters(model),
+                method=model.method, facts=model.facts, config=model.config.to_dict())
 
 # %% ../nbs/19d_models.ipynb #19-cli-039
 def info(file: File, as_json: Json = False):
@@ -63,8 +55,7 @@ def evaluate(
     inception: Annotated[Path | None, optional('--inception', 'FILE',
         "the Inception network's weights, where they can't be fetched")] = None,
     batch_size: Annotated[int, option('--batch-size', None, 'images times draws in memory at once', min=1)] = 64,
-    seed: Seed = 0, as_json: Json = False,
-):
+    seed: Seed = 0, as_json: Json = False):
     """Measure how probable a model finds images it has not seen. Bits per dimension, nats for binary images, and what
     each group does.
 
@@ -99,9 +90,7 @@ def write_model(model, out:Path, half=False, **facts)->Path: # as for `save_mode
         raise BadInput(f"{out} can't be written: {e.strerror or e}") from None
 
 def import_official(
-    official: Annotated[Path, argument('OFFICIAL', "the official code's checkpoint.pt")],
-    out: Written,
-):
+    official: Annotated[Path, argument('OFFICIAL', "the official code's checkpoint.pt")], out: Written):
     """Convert a checkpoint of the official NVAE code. Nothing in it is run.
 
     \b
@@ -113,10 +102,8 @@ def import_official(
 
 # %% ../nbs/19d_models.ipynb #19-cli-062
 def export(
-    file: File,
-    out: Written,
-    half: Annotated[bool, switch('--half', 'keep the weights in 16 bits')] = False,
-):
+    file: File, out: Written,
+    half: Annotated[bool, switch('--half', 'keep the weights in 16 bits')] = False):
     """Write the weights alone, as a .model to use or to give away.
 
     \b
@@ -134,9 +121,7 @@ def bench(
     batch_size: Annotated[int, option('--batch-size', None, 'images per training step', min=1)] = 8,
     threads: Annotated[int | None, optional('--threads', None,
         "threads of the processor; PyTorch's choice if not given", min=1)] = None,
-    seconds: Annotated[float, option('--seconds', None, 'for each part, about', min=0)] = 20.0,
-    as_json: Json = False,
-):
+    seconds: Annotated[float, option('--seconds', None, 'for each part, about', min=0)] = 20.0, as_json: Json = False):
     """Measure training, sampling and data on this machine. Images per second, milliseconds per grid, peak memory.
 
     \b

@@ -6,7 +6,7 @@
 __all__ = ['Picture', 'Picture2', 'in_browser', 'check_sample', 'sample', 'cherry', 'lab', 'load_with_images', 'interpolate',
            'mix', 'command_line', 'reconstruct', 'explore']
 
-# %% ../nbs/19c_pictures.ipynb #19c-pictures-n010
+# %% ../nbs/19c_pictures.ipynb #19c-pictures-n002
 import shlex
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,10 +15,7 @@ from .cli_options import (App, Count, File, Groups, Iterations, Out, Pixels, See
                               optional, parse_sweep, parse_temperatures, switch, temperature_text)
 
 # %% ../nbs/19c_pictures.ipynb #19-cli-028
-def in_browser(board:str,    # of the board's notebook
-               out, file,
-               **parameters, # of the board's notebook
-              ):
+def in_browser(board:str, out, file, **parameters): # of the board's notebook
     "Open a board in place of making a picture; raises `BadInput` where the model wouldn't take that temperature"
     from nvae.apps import open_app
     from nvae.checkpoint import read_file
@@ -30,7 +27,7 @@ def in_browser(board:str,    # of the board's notebook
     if temperature is not None: group_temperatures(cfg, temperature)
     open_app(board, FILE=file, **parameters)
 
-# %% ../nbs/19c_pictures.ipynb #19c-pictures-n012
+# %% ../nbs/19c_pictures.ipynb #19c-pictures-n004
 _LIKE_TELLS_ALL = "with --like everything but FILE comes from the picture; leave TEMPERATURE, --sweep and --app out"
 _SWEEP_TELLS = "--sweep gives the temperatures; leave TEMPERATURE and --app out"
 
@@ -52,8 +49,7 @@ def sample(
     sweep: Annotated[object, optional('--sweep', 'T,T,...',
         'the same noise at each of these temperatures, one row for each, in place of '
         'TEMPERATURE', parser=parse_sweep)] = None,
-    app: App = False,
-):
+    app: App = False):
     """Draw images from a model and save them as one picture.
 
     Before drawing, BatchNorm's averages are estimated anew at this temperature, in ITERATIONS passes; the file
@@ -83,8 +79,7 @@ def cherry(
     n: Annotated[int, option('--n', None, 'images in a batch', min=1)] = 9,
     wanted: Annotated[int, option('--wanted', None, 'picks that fill the tray', min=1, max=100)] = 9,
     seed: Annotated[int | None, optional('--seed', None,
-        'of the first batch; where the last session stopped if not given', min=0)] = None,
-):
+        'of the first batch; where the last session stopped if not given', min=0)] = None):
     """Pick the images you like, nine at a time, in the browser. One key each; every pick is on disk at once.
 
     \b
@@ -123,8 +118,7 @@ def interpolate(
         'mix the latents, or the noise that gives them')] = 'z',
     path: Annotated[Literal['linear', 'spherical'], option('--path', 'linear|spherical',
         'on the straight line, or on the great arc')] = 'linear',
-    groups: Groups = None, out: Out = None, app: App = False,
-):
+    groups: Groups = None, out: Out = None, app: App = False):
     """Lead from one image to another through the latents. The originals stand at the ends.
 
     \b
@@ -172,8 +166,7 @@ def reconstruct(
     temperature: Annotated[object, optional('--temperature', 'T',
         "of the other groups; their prior's means if not given", parser=parse_temperatures)] = 0.0,
     draw: Annotated[bool, switch('--sample', "draw the image's latents too, instead of taking their means")] = False,
-    seed: Seed = 0, out: Out = None,
-):
+    seed: Seed = 0, out: Out = None):
     """Encode images and decode them again. From all latent groups, or from the coarsest ones; the originals
     stand above.
 
@@ -204,8 +197,7 @@ def explore(
     difference: Annotated[bool, switch('--difference',
         'show the change, twice amplified, instead of the variant')] = False,
     cell: Annotated[str | None, optional('--cell', 'ROW,COLUMN', 'change only this position of the latents')] = None,
-    pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None, app: App = False,
-):
+    pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None, app: App = False):
     """Show what each latent group decides. One row per group, with fresh noise in that group alone; the unchanged image
     comes first.
 
