@@ -128,10 +128,8 @@ def _read_safetensors(path)->dict: # as `read_file`
             facts = json.loads(header.get('facts', '{}'))
             method = int(header.get('method', 1))
             return dict(config=json.loads(header['config']), weights=weights, facts=facts, method=method)
-    except BadInput:
-        raise
-    except OSError as e:
-        raise _unreadable(path, e) from None
+    except BadInput: raise
+    except OSError as e: raise _unreadable(path, e) from None
     except (SafetensorError, ValueError, KeyError) as e:
         raise _damaged(path, e, "copy it again, or take another checkpoint of that run") from None
 
@@ -143,10 +141,8 @@ def read_checkpoint(path)->dict: # what `save_checkpoint` was given, and its for
     try:
         with open(path, 'rb') as f: # by its content: PyTorch goes by a path's ending
             content = torch.load(f, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError:
-        raise BadInput(_PICKLED.format(shown(path))) from None
-    except PermissionError as e:
-        raise _unreadable(path, e) from None
+    except pickle.UnpicklingError: raise BadInput(_PICKLED.format(shown(path))) from None
+    except PermissionError as e: raise _unreadable(path, e) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as e:
         raise _damaged(path, e, "take another checkpoint of that run") from None
     if not isinstance(content, dict) or content.get('format') != 'nvae.checkpoint':
@@ -161,8 +157,7 @@ def read_file(path,  # a `.model` or a `.checkpoint`, or `demo`
     path = model_file(path)
     try:
         with open(path, 'rb') as f: head = f.read(9)
-    except OSError as e:
-        raise _unreadable(path, e) from None
+    except OSError as e: raise _unreadable(path, e) from None
     if head.startswith(b'PK'): return _for_use(read_checkpoint(path))
     is_json = head[8:] == b'{' # after the length of the header, in eight bytes
     if head.startswith(b'\x80') and not is_json: raise BadInput(_PICKLE.format(shown(path)))

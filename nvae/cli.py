@@ -89,8 +89,7 @@ def run_command(args:list[str])->int: # exit code
     try:
         with command.make_context('nvae', args) as context:
             return command.invoke(context) or 0
-    except typer.Exit as done:
-        return done.exit_code
+    except typer.Exit as done: return done.exit_code
     finally:
         sys.stdout.flush()
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Written', 'about', 'info', 'evaluate', 'write_model', 'import_official', 'export', 'bench']
 
-# %% ../nbs/19d_models.ipynb #19d-models-n002
+# %% ../nbs/19d_models.ipynb #19d-models-n008
 import json
 from pathlib import Path
 from typing import Annotated
@@ -86,8 +86,7 @@ def write_model(model, out:Path, half=False, **facts)->Path: # as for `save_mode
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         return save_model(model, out, half, **facts)
-    except OSError as e:
-        raise BadInput(f"{out} can't be written: {e.strerror or e}") from None
+    except OSError as e: raise BadInput(f"{out} can't be written: {e.strerror or e}") from None
 
 def import_official(
     official: Annotated[Path, argument('OFFICIAL', "the official code's checkpoint.pt")], out: Written):

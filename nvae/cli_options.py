@@ -6,13 +6,13 @@
 __all__ = ['File', 'Temperature', 'Iterations', 'Count', 'Seed', 'Out', 'Pixels', 'Groups', 'App', 'Overrides', 'RunsFolder',
            'Json', 'parse_temperatures', 'parse_sweep', 'temperature_text', 'argument', 'option', 'optional', 'switch']
 
-# %% ../nbs/19a_options.ipynb #19a-options-n002
+# %% ../nbs/19a_options.ipynb #19a-options-n010
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-# %% ../nbs/19a_options.ipynb #19a-options-n004
+# %% ../nbs/19a_options.ipynb #19a-options-n012
 def parse_temperatures(text): # '0.7', or one number per scale, coarse to fine: '0.9,0.7'
     "One number, or a tuple; raises `typer.BadParameter`, which Typer turns into its line"
     try:
@@ -35,7 +35,7 @@ def temperature_text(temperature,   # a number, or a tuple of them
     numbers = temperature if isinstance(temperature, tuple) else (temperature,)
     return separator.join(f'{number:g}' for number in numbers)
 
-# %% ../nbs/19a_options.ipynb #19a-options-n007
+# %% ../nbs/19a_options.ipynb #19a-options-n015
 def argument(metavar:str, help:str, **more): # more: as for `typer.Argument`
     "What a command is given by its place on the line"
     return typer.Argument(metavar=metavar, help=help, show_default=False, **more)

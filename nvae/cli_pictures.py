@@ -6,7 +6,7 @@
 __all__ = ['Picture', 'Picture2', 'in_browser', 'check_sample', 'sample', 'cherry', 'lab', 'load_with_images', 'interpolate',
            'mix', 'command_line', 'reconstruct', 'explore']
 
-# %% ../nbs/19c_pictures.ipynb #19c-pictures-n002
+# %% ../nbs/19c_pictures.ipynb #19c-pictures-n010
 import shlex
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,7 +27,7 @@ def in_browser(board:str, out, file, **parameters): # of the board's notebook
     if temperature is not None: group_temperatures(cfg, temperature)
     open_app(board, FILE=file, **parameters)
 
-# %% ../nbs/19c_pictures.ipynb #19c-pictures-n004
+# %% ../nbs/19c_pictures.ipynb #19c-pictures-n012
 _LIKE_TELLS_ALL = "with --like everything but FILE comes from the picture; leave TEMPERATURE, --sweep and --app out"
 _SWEEP_TELLS = "--sweep gives the temperatures; leave TEMPERATURE and --app out"
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HEADER', 'short', 'config_line', 'configs', 'train', 'schedule', 'runs']
 
-# %% ../nbs/19b_training.ipynb #19b-training-n002
+# %% ../nbs/19b_training.ipynb #19b-training-n007
 import json
 from pathlib import Path
 from typing import Annotated

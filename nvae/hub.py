@@ -128,8 +128,7 @@ def save_pretrained(network:NVAE, folder, # made if it isn't there; files of an 
         write_text(folder / RESULTS, json.dumps(results, indent=2))
         save_drawing(public, FILE, [samples], folder / SAMPLES)
         write_text(folder / 'README.md', str(model_card(public, results, samples, notes, license, name)))
-    except OSError as e:
-        raise BadInput(f"{shown(folder)} can't be written: {e.strerror or e}") from None
+    except OSError as e: raise BadInput(f"{shown(folder)} can't be written: {e.strerror or e}") from None
     return folder
 
 # %% ../nbs/16a_hub.ipynb #16a-hub-014

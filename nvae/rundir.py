@@ -37,13 +37,11 @@ def holder(run:RunDir)->dict|None: # pid, host and start of the process that wri
     "Who is training here?"
     try:
         f = open(run.lock)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    except (FileNotFoundError, NotADirectoryError): return None
     with f:
         try:
             fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return json.loads(f.read() or '{}')
+        except BlockingIOError: return json.loads(f.read() or '{}')
 
 _HELD = ("{run} is being trained by process {pid} on {host}, since {since}: "
          "wait for it, stop it, or train under another name (--set name=…)")

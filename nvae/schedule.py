@@ -106,8 +106,7 @@ def asked_to_stop(run:RunDir)->bool:
     "Has somebody asked since the last look?"
     try:
         (run.path/'.stop').unlink()
-    except FileNotFoundError:
-        return False
+    except FileNotFoundError: return False
     return True
 
 # %% ../nbs/18_schedule.ipynb #18-schedule-015
