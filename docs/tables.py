@@ -6,7 +6,8 @@ import typer
 from api import code, directive, escaped
 from book import source_address
 
-import nvae.cli
+from nvae.cli import app
+from nvae.cli_training import short
 from nvae.config import SECTIONS, find_asset, load_config
 from nvae.config import _allowed as allowed
 from nvae.model import describe
@@ -37,9 +38,9 @@ def command_section(name, command):
 
 def commands_page():
     "Everything that `nvae --help` and `nvae COMMAND --help` say"
-    app = typer.main.get_command(nvae.cli.app)
-    listed = markdown_table(('command', 'what it does'), [(f'[`nvae {name}`](#nvae-{name})', escaped(help_parts(c.help)[0].split('\n')[0])) for name, c in app.commands.items()])
-    return '\n\n'.join(['# Commands', f'{{.subtitle}}\n{escaped(app.help)}', escaped(app.epilog), listed, *(command_section(n, c) for n, c in app.commands.items())]) + '\n'
+    command = typer.main.get_command(app)
+    listed = markdown_table(('command', 'what it does'), [(f'[`nvae {name}`](#nvae-{name})', escaped(help_parts(c.help)[0].split('\n')[0])) for name, c in command.commands.items()])
+    return '\n\n'.join(['# Commands', f'{{.subtitle}}\n{escaped(command.help)}', escaped(command.epilog), listed, *(command_section(n, c) for n, c in command.commands.items())]) + '\n'
 
 
 # The configurations
@@ -77,7 +78,7 @@ def config_row(facts):
 
 def number(n):
     "1234567 → 1.2M, as `nvae configs` has it"
-    return nvae.cli.short(n)
+    return short(n)
 
 
 def configs_page(target):

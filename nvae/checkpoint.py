@@ -142,8 +142,8 @@ def read_checkpoint(path)->dict: # what `save_checkpoint` was given, and its for
         with open(path, 'rb') as f: # by its content: PyTorch goes by a path's ending
             content = torch.load(f, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError: raise BadInput(_PICKLED.format(shown(path))) from None
-    except PermissionError as e: raise _unreadable(path, e) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as e:
+        if getattr(e, 'errno', None): raise _unreadable(path, e) from None # the disk's error, not PyTorch's
         raise _damaged(path, e, "take another checkpoint of that run") from None
     if not isinstance(content, dict) or content.get('format') != 'nvae.checkpoint':
         raise BadInput(_FOREIGN_CHECKPOINT.format(shown(path)))

@@ -19,7 +19,7 @@ import typer.core
 
 from .cli_models import bench, evaluate, export, import_official, info
 from .cli_pictures import cherry, explore, interpolate, lab, mix, reconstruct, sample
-from .cli_training import HEADER, configs, runs, schedule, short, train
+from .cli_training import configs, runs, schedule, train
 
 # %% ../nbs/19_cli.ipynb #19-cli-007
 class Commands(typer.core.TyperGroup):

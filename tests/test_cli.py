@@ -15,6 +15,7 @@ from PIL import Image
 from nvae import cli
 from nvae.checkpoint import save_model
 from nvae.cli_models import info
+from nvae.cli_training import HEADER
 from nvae.config import Config, ModelConfig, list_configs, load_config
 from nvae.model import NVAE
 
@@ -160,7 +161,7 @@ def test_configs_lists_all(nvae, monkeypatch):
 
 def test_configs_prints_a_table(nvae):
     header, row = nvae('configs', 'quickstart').stdout.splitlines()
-    assert header.split() == cli.HEADER.split() and row.startswith('quickstart')
+    assert header.split() == HEADER.split() and row.startswith('quickstart')
 
 
 def test_own_configurations_are_listed(nvae, tmp_path):
