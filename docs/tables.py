@@ -6,7 +6,8 @@ import typer
 from api import code, directive, escaped
 from book import source_address
 
-import nvae.cli
+from nvae.cli import app
+from nvae.cli_training import short
 from nvae.config import SECTIONS, find_asset, load_config
 from nvae.config import allowed_values as allowed
 from nvae.model import describe
