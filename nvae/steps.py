@@ -77,10 +77,9 @@ def trace(model:NVAE, x:torch.Tensor)->Trace: # x: one image (1, C, H, W) in [0,
 # %% ../nbs/14c_steps.ipynb #14c-steps-012
 TILE = 130 # pixels of a small picture
 BLUE_ORANGE = LinearSegmentedColormap.from_list('blue_orange', [PALETTE[0], 'white', PALETTE[5]], N=257)
-BLUE_ORANGE.set_bad(alpha=0)
 
-def signed_colours(v:np.ndarray)->Image.Image: # (h, w) in [-1, 1]; what isn't a number is left transparent
-    "Blue below zero, white at it, orange above"
+def signed_colours(v:np.ndarray)->Image.Image: # (h, w) in [-1, 1]
+    "Blue below zero, white at it, orange above; what isn't a number is left transparent"
     share = (v + 1) / 2
     return Image.fromarray(BLUE_ORANGE(share, bytes=True))
 
