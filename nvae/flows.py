@@ -17,12 +17,9 @@ def channel_mask(c_out:int, c_in:int, strict:bool)->torch.Tensor: # (c_out, c_in
     "Which input channels an output channel sees at its own pixel; one of the numbers must divide the other"
     if max(c_out, c_in) % min(c_out, c_in):
         raise ValueError(f"{c_out} output and {c_in} input channels: one must divide the other")
-    outputs, inputs = torch.arange(c_out)[:, None], torch.arange(c_in)
-    # channels are ordered in blocks, as many as there are of the fewer
-    output_block = outputs * min(c_out, c_in) // c_out
-    input_block = inputs * min(c_out, c_in) // c_in
-    seen = input_block < output_block if strict else input_block <= output_block
-    return seen.float()
+    blocks = min(c_out, c_in)
+    earlier = torch.ones(blocks, blocks).tril(-1 if strict else 0)
+    return earlier.repeat_interleave(c_out // blocks, 0).repeat_interleave(c_in // blocks, 1)
 
 def mask(c_out:int, c_in:int, size:int,
          strict:bool,          # the centre excludes a variable itself
