@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PHASES', 'FAST', 'PLAIN', 'Normalised', 'FastWNConv2d', 'FastMaskedConv2d', 'DoublingDepthwise', 'as_if_doubled',
            'folded', 'frozen_body', 'FastSkipUp', 'FastCell', 'FastBottomUpCell', 'FastTopDownCell', 'use_fast',
-           'use_plain', 'shapes_only']
+           'use_plain', 'unfilled']
 
 # %% ../nbs/05a_fast.ipynb #05a-fast-003
 from contextlib import contextmanager
@@ -80,8 +80,8 @@ def as_if_doubled(norm:BatchNorm, # in training it remembers the variance of the
     # a momentum of None means the plain average of all batches
     share = 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
     with torch.no_grad():
-        kept = before * ((1 - k) * (1 - share))
-        norm.running_var.copy_(kept.add_(norm.running_var, alpha=k))
+        kept = before.mul_((1 - k) * (1 - share)).add_(norm.running_var, alpha=k)
+        norm.running_var.data.copy_(kept)  # .data: autograd's version counter must not notice
     return out
 
 # %% ../nbs/05a_fast.ipynb #05a-fast-018
@@ -149,13 +149,16 @@ def _follow(model, classes, doubling):
     return model
 
 # %% ../nbs/05a_fast.ipynb #05a-fast-032
-class _NoLengths(TorchFunctionMode):
-    "Inside, the length of a tensor without numbers is not computed"
+class _Unfilled(TorchFunctionMode):
+    "Inside, weights are neither drawn nor measured"
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is torch.linalg.vector_norm and args[0].is_meta: return args[0].new_empty(len(args[0]), 1, 1, 1)
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in (nn.init.kaiming_uniform_, nn.init.uniform_): return kwargs['tensor']
+        if func is torch.rand: return torch.empty(*args, **kwargs)
+        if func is torch.linalg.vector_norm: return args[0].new_empty(len(args[0]), 1, 1, 1)
+        return func(*args, **kwargs)
 
 @contextmanager
-def shapes_only():
-    "Inside, tensors are made without numbers, on the meta device"
-    with torch.device('meta'), _NoLengths(): yield
+def unfilled():
+    "Inside, networks are built without drawing their weights"
+    with _Unfilled(): yield

@@ -310,20 +310,20 @@ def prior_noise(model:NVAE, zs:list, # G latents (B, z, h, w), coarse to fine
     return noise
 
 # %% ../nbs/08_model.ipynb #08-model-n002
-from .fast import shapes_only, use_fast
+from .fast import unfilled, use_fast
 
 # %% ../nbs/08_model.ipynb #08-model-043
 def n_parameters(model:nn.Module)->int:
     "Numbers that are learnt"
     return sum(p.numel() for p in model.parameters())
 
-IMAGES = 1009 # in a batch of `KeptMaps`; a prime that is no other dimension of any tensor
+IMAGES = 5 # in a batch whose feature maps are measured: first dimension of them, and of hardly a weight
 
 class KeptMaps:
     "Counts the bytes of feature maps that autograd keeps for the backward pass, for parts of which many are alike"
     def __init__(self):
         self.storages = {}  # of maps that are kept, by id
-        self.repeated = 0   # bytes kept by parts whose like had run before
+        self.dropped = 0    # bytes kept by parts that were run and dropped, or whose like was
         self.known = {}     # kind of part → what it put out, the bytes it kept, which of its inputs it kept
 
     def keep(self, tensor):
@@ -337,50 +337,56 @@ class KeptMaps:
         "`run`, a function of feature maps that belongs to a part, so that it runs once for each kind of part"
         def run_or_count(*inputs):
             kind = (type(part), *(p.shape for p in part.parameters()), *(x.shape for x in inputs))
-            if kind not in self.known: return self._run(kind, run, inputs)
+            if kind not in self.known: self.known[kind] = self._run(part, run, inputs)
             outputs, kept_bytes, kept_inputs = self.known[kind]
-            self.repeated += kept_bytes
+            self.dropped += kept_bytes
             for x, kept in zip(inputs, kept_inputs):
                 if kept: self.keep(x)
             return fresh(outputs)
         return run_or_count
 
-    def _run(self, kind, run, inputs):
+    def _run(self, part, run, inputs):
         before, self.storages = self.storages, {}
-        outputs = run(*inputs)
-        own, self.storages = self.storages, {**before, **self.storages}
+        outputs = fresh(run(*inputs))
+        own, self.storages = self.storages, before
+        for module in part.modules():
+            if isinstance(module, WNConv2d): module.used_weight = None
         ids = [id(x.untyped_storage()) for x in inputs]
         kept_bytes = sum(storage.nbytes() for i, storage in own.items() if i not in ids)
-        self.known[kind] = outputs, kept_bytes, [i in own for i in ids]
-        return outputs
+        return outputs, kept_bytes, [i in own for i in ids]
 
     def bytes_per_image(self)->int:
         "Of everything that was kept"
-        return (sum(s.nbytes() for s in self.storages.values()) + self.repeated) // IMAGES
+        return (sum(s.nbytes() for s in self.storages.values()) + self.dropped) // IMAGES
 
 def fresh(outputs):
-    "New tensors without numbers, shaped as a part's output: one tensor, or a named tuple of them"
+    "New tensors, not filled, shaped as a part's output: one tensor, or a named tuple of them"
     if isinstance(outputs, torch.Tensor): return torch.empty_like(outputs).requires_grad_()
     return type(outputs)(*(fresh(t) for t in outputs))
 
-def kept_maps(model:NVAE # on the meta device, for this alone: its parts are wrapped
-             )->int:     # bytes per image, in float32
-    "Feature maps that the backward pass of the network and its likelihood needs, measured"
+def kept_maps(cfg:ModelConfig)->int: # bytes per image, in float32
+    "Feature maps that the backward pass of the network and its likelihood needs, measured on a small image"
+    side = max(2 ** cfg.n_halvings, 16)
+    small = cfg.model_copy(update=dict(image_size=side, crop=0))
+    with unfilled(): model = use_fast(NVAE(small))
     maps = KeptMaps()
     for part in model.modules():
         if isinstance(part, (BottomUpCell, TopDownCell)): part.forward = maps.once(part, part.forward)
-        if isinstance(part, LatentGroup): part.infer = maps.once(part, part.infer)
-    x = torch.rand(IMAGES, model.cfg.image_channels, *model.cfg.size, device='meta')
+        if isinstance(part, LatentGroup):
+            part.infer = maps.once(part, part.infer)
+            part.merge = maps.once(part, part.merge)
+    x = torch.zeros(IMAGES, cfg.image_channels, side, side)
     with torch.autograd.graph.saved_tensors_hooks(maps.keep, lambda tensor: tensor):
-        out = model(x)
+        out = model(x, generator=torch.Generator())
         out.px.log_prob(x).sum() + out.kls.sum()
-    return maps.bytes_per_image()
+    height, width = cfg.size
+    return maps.bytes_per_image() * height * width // side ** 2
 
 def describe(config:Config)->dict: # name, parameters, groups, latents, image, memory (bytes), description
-    "What a configuration amounts to, without allocating a weight; the memory is a rough need of one training step"
-    with shapes_only(): model = use_fast(NVAE(config))
+    "What a configuration amounts to, without filling a weight; the memory is a rough need of one training step"
+    with unfilled(): model = NVAE(config)
     cfg, n = config.model, n_parameters(model)
-    memory = 16 * n + config.train.batch_size * kept_maps(model)  # weights, gradients and Adamax's averages; maps
+    memory = 16 * n + config.train.batch_size * kept_maps(cfg)  # weights, gradients and Adamax's averages; maps
     return dict(name=config.name, parameters=n, groups=len(cfg.latent_shapes),
                 latents=sum(z * h * w for z, h, w in cfg.latent_shapes), image=(cfg.image_channels, *cfg.size),
                 memory=memory, description=config.description)
