@@ -103,36 +103,30 @@ class Likelihood(Distribution):
                  validate_args:bool=False): # check that parameters are numbers and images within [0, 1] (synchronises)
         *batch, found, H, W = params.shape
         wanted = self.n_params(channels, n_mix)
-        if found != wanted: raise BadInput(self._wrong_params(channels, n_mix, wanted, found))
+        if found != wanted:
+            raise BadInput(f"{type(self).__name__}: {channels} colour(s) and n_mix {n_mix} take {wanted} parameters "
+                           f"per pixel, the head gave {found}")
         if not temperature >= 0: raise BadInput(f"temperature {temperature}: must be 0 or more")
         self.params = precise(params)
-        self.n_mix, self.n_bits, self.crop = n_mix, n_bits, crop
-        self.temperature = temperature
+        self.n_mix, self.n_bits, self.crop, self.temperature = n_mix, n_bits, crop, temperature
         super().__init__(torch.Size(batch), torch.Size((channels, H, W)), validate_args)
 
     @classmethod
-    def _wrong_params(cls, channels, n_mix, wanted, found):
-        return (f"{cls.__name__}: {channels} colour(s) and n_mix {n_mix} take {wanted} parameters per pixel, "
-                f"the head gave {found}")
-
-    @staticmethod
-    def levels(n_bits:int)->int|None: # None: any value in [0, 1]
+    def levels(cls, n_bits:int)->int|None: # None: any value in [0, 1]
         "How many values a colour can have"
-        return 2 ** n_bits
+        return 2 ** n_bits if cls.discrete else None
 
     def log_prob(self,
                  x:torch.Tensor, # images (…, C, H, W) in [0, 1]
                 )->torch.Tensor: # (…, H, W) nats, colours summed, margins cropped
         "Log probability (or density) of every pixel; raises `BadInput` for images of another shape or range"
-        if x.shape[-3:] != self.event_shape: raise BadInput(self._wrong_images(x))
+        if x.shape[-3:] != self.event_shape:
+            raise BadInput(f"images of shape {tuple(x.shape[-3:])} given to a likelihood of {tuple(self.event_shape)} "
+                           f"(channels, height, width)")
         if self._validate_args and not self.support.check(x).all(): raise BadInput("images must have values in [0, 1]")
         H, W = x.shape[-2:]
         every_pixel = self._log_prob(precise(x))
         return every_pixel[..., self.crop:H - self.crop, self.crop:W - self.crop]
-
-    def _wrong_images(self, x):
-        return (f"images of shape {tuple(x.shape[-3:])} given to a likelihood of {tuple(self.event_shape)} "
-                f"(channels, height, width)")
 
     def draw_noise(self,
                    generator:torch.Generator=None, # none: torch's global one
@@ -179,17 +173,13 @@ class Bernoulli(Likelihood):
     unit = 'nats'  # as the literature quotes binary images
 
     @staticmethod
-    def n_params(channels, n_mix):
-        return channels
+    def n_params(channels, n_mix): return channels
 
-    @staticmethod
-    def levels(n_bits:int)->int:
-        "Black and white"
-        return 2
+    @classmethod
+    def levels(cls, n_bits): return 2
 
     @property
-    def noise_shapes(self):
-        return [(uniform, self.event_shape)]
+    def noise_shapes(self): return [(uniform, self.event_shape)]
 
     def _log_prob(self, x):
         per_colour = x * self.params - F.softplus(self.params)
@@ -211,17 +201,10 @@ class NormalPixels(Likelihood):
     unit = 'nats (density)'
 
     @staticmethod
-    def n_params(channels, n_mix):
-        return 2 * channels
-
-    @staticmethod
-    def levels(n_bits:int)->None:
-        "Any value"
-        return None
+    def n_params(channels, n_mix): return 2 * channels
 
     @property
-    def noise_shapes(self):
-        return [(torch.randn, self.event_shape)]
+    def noise_shapes(self): return [(torch.randn, self.event_shape)]
 
     def _normal(self):
         mean, log_sigma = self.params.chunk(2, -3)
@@ -343,8 +326,7 @@ class ColourParts(NamedTuple):
 class PerChannelMixture(Likelihood):
     "Every colour of every pixel has a mixture of its own; subclasses say what a component is"
     @staticmethod
-    def n_params(channels, n_mix):
-        return 3 * channels * n_mix
+    def n_params(channels, n_mix): return 3 * channels * n_mix
 
     def _split(self):
         per_colour = self.params.contiguous().unflatten(-3, (self.event_shape[0], -1))
@@ -379,11 +361,8 @@ class LogisticMixturePerChannel(PerChannelMixture):
     "Discretised logistics, one selector per pixel and colour"
     value_noise = staticmethod(uniform)
 
-    def _component(self, x, mean, log_scale):
-        return level_log_prob(x, mean, log_scale, self.n_bits)
-
-    def _centre(self, mean):
-        return mean
+    def _centre(self, mean): return mean
+    def _component(self, x, mean, log_scale): return level_log_prob(x, mean, log_scale, self.n_bits)
 
     def _value(self, mean, log_scale, u):
         scale = log_scale.clamp(*LOG_SCALES).exp()
@@ -395,16 +374,8 @@ class NormalMixture(PerChannelMixture):
     discrete = False
     unit = 'nats (density)'
 
-    @staticmethod
-    def levels(n_bits:int)->None:
-        "Any value"
-        return None
-
-    def _component(self, x, mean, log_sigma):
-        return Normal(mean, log_sigma).log_prob(to_signed(x))
-
-    def _centre(self, mean):
-        return soft_clamp(mean)
+    def _centre(self, mean): return soft_clamp(mean)
+    def _component(self, x, mean, log_sigma): return Normal(mean, log_sigma).log_prob(to_signed(x))
 
     def _value(self, mean, log_sigma, noise):
         return Normal(mean, log_sigma).from_noise(self.temperature * noise)
