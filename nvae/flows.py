@@ -10,15 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .layers import initial_log_norm, normalised
+from .layers import WNConv2d, initial_log_norm, normalised
 
 # %% ../nbs/07_flows.ipynb #07-flows-006
 def channel_mask(c_out:int, c_in:int, strict:bool)->torch.Tensor: # (c_out, c_in) of 0 and 1
     "Which input channels an output channel sees at its own pixel; one of the numbers must divide the other"
-    if max(c_out, c_in) % min(c_out, c_in): raise ValueError(f"{c_out} output and {c_in} input channels: one must divide the other")
-    last = [o * c_in // c_out if c_out >= c_in else (o + 1) * (c_in // c_out) - 1 for o in range(c_out)]
-    before = max(c_in // c_out, 1) if strict else 0
-    return torch.tensor([[float(i + before <= end) for i in range(c_in)] for end in last])
+    if max(c_out, c_in) % min(c_out, c_in):
+        raise ValueError(f"{c_out} output and {c_in} input channels: one must divide the other")
+    blocks = min(c_out, c_in)
+    earlier = torch.ones(blocks, blocks).tril(-1 if strict else 0)
+    return earlier.repeat_interleave(c_out // blocks, 0).repeat_interleave(c_in // blocks, 1)
 
 def mask(c_out:int, c_in:int, size:int,
          strict:bool,          # the centre excludes a variable itself
@@ -26,27 +27,28 @@ def mask(c_out:int, c_in:int, size:int,
          mirror:bool=False,    # the scan runs backwards
         )->torch.Tensor:       # (c_out, c_in, size, size) of 0 and 1
     "Mask of an autoregressive convolution: what comes earlier in the raster scan"
-    m = torch.zeros(c_out, 1 if depthwise else c_in, size, size); mid = size // 2
-    m[:, :, :mid] = 1; m[:, :, mid, :mid] = 1
-    m[:, :, mid, mid] = float(not strict) if depthwise else channel_mask(c_out, c_in, strict)
-    return m.flip(2, 3) if mirror else m
+    middle = size // 2
+    seen = torch.zeros(c_out, 1 if depthwise else c_in, size, size)
+    seen[:, :, :middle] = 1
+    seen[:, :, middle, :middle] = 1
+    seen[:, :, middle, middle] = float(not strict) if depthwise else channel_mask(c_out, c_in, strict)
+    return seen.flip(2, 3) if mirror else seen
 
 # %% ../nbs/07_flows.ipynb #07-flows-011
-class MaskedConv2d(nn.Conv2d):
-    "Autoregressive weight-normalised convolution (B, c_in, H, W) → (B, c_out, H, W); `used_weight` as in `WNConv2d`"
-    def __init__(self, c_in:int, c_out:int, kernel_size:int, strict:bool, depthwise:bool=False, mirror:bool=False, bias:bool=False,
+class MaskedConv2d(WNConv2d):
+    "Autoregressive weight-normalised convolution (B, c_in, H, W) → (B, c_out, H, W)"
+    def __init__(self, c_in:int, c_out:int, kernel_size:int, strict:bool,
+                 depthwise:bool=False, mirror:bool=False, bias:bool=False,
                  gain:float=1.,  # factor on the initial length
                 ):
-        super().__init__(c_in, c_out, kernel_size, padding=kernel_size // 2, groups=c_in if depthwise else 1, bias=bias)
+        super().__init__(c_in, c_out, kernel_size, bias=bias, groups=c_in if depthwise else 1)
         self.register_buffer('mask', mask(c_out, c_in, kernel_size, strict, depthwise, mirror), persistent=False)
-        self.log_weight_norm = nn.Parameter(initial_log_norm(self.weight.detach() * self.mask) + torch.tensor(gain).log())
-        self.used_weight = None
+        length = initial_log_norm(self.weight.detach() * self.mask)
+        self.log_weight_norm = nn.Parameter(length + torch.tensor(gain).log())
 
-    def forward(self, x):
-        self.used_weight = normalised(self.weight * self.mask, self.log_weight_norm)
-        return self._conv_forward(x, self.used_weight, self.bias)
-
-    def __getstate__(self): return {**self.__dict__, 'used_weight': None}
+    def filters(self):
+        "The filters to convolve with, zero where they would look ahead"
+        return normalised(self.weight * self.mask, self.log_weight_norm)
 
 # %% ../nbs/07_flows.ipynb #07-flows-014
 class Flow(nn.Module):
@@ -58,9 +60,14 @@ class Flow(nn.Module):
         self.depthwise = MaskedConv2d(wide, wide, 5, strict=False, depthwise=True, mirror=mirror)
         self.narrow = MaskedConv2d(wide, z_channels, 1, strict=False, mirror=mirror, bias=True, gain=0.1)
 
-    def shift(self, z): return self.narrow(F.elu(F.elu(self.depthwise(F.elu(self.widen(z))))))
+    def shift(self, z):
+        "m(z), which depends on earlier variables only"
+        wide = F.elu(self.widen(z))
+        wide = F.elu(self.depthwise(wide))
+        return self.narrow(F.elu(wide))
 
-    def forward(self, z): return z - self.shift(z)
+    def forward(self, z):
+        return z - self.shift(z)
 
     @torch.no_grad()
     def inverse(self, z):
@@ -76,7 +83,12 @@ class FlowPair(nn.Module):
     "Two flows, the second scanning the map backwards (NVAE, section 3.2)"
     def __init__(self, z_channels:int):
         super().__init__()
-        self.first, self.second = Flow(z_channels), Flow(z_channels, mirror=True)
+        self.first = Flow(z_channels)
+        self.second = Flow(z_channels, mirror=True)
 
-    def forward(self, z): return self.second(self.first(z))
-    def inverse(self, z): return self.first.inverse(self.second.inverse(z))
+    def forward(self, z):
+        return self.second(self.first(z))
+
+    def inverse(self, z):
+        "The z that `forward` takes to this one"
+        return self.first.inverse(self.second.inverse(z))
