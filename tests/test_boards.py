@@ -6,18 +6,20 @@ import torch
 from PIL import Image
 from small_models import small_run
 
-import nvae.studio
-from nvae.checkpoint import save_model
-from nvae.cherry_board import CherryBoard
-from nvae.config import BadInput, DataConfig
-from nvae.explore_board import FRAMES, ExploreBoard
-from nvae.faces import draw_faces
-from nvae.interpolate_board import InterpolateBoard
-from nvae.model import NVAE
-from nvae.recipe import like, read_png_meta
-from nvae.sample_board import SampleBoard
-from nvae.step_board import StepBoard
-from nvae.viz import image_grid, png, to_pil
+import nvae.boards.session
+from nvae.runs.checkpoint import save_model
+from nvae.boards.cherry import CherryBoard
+from nvae.config import DataConfig
+from nvae.errors import BadInput
+from nvae.boards.explore import FRAMES, ExploreBoard
+from nvae.data.faces import draw_faces
+from nvae.boards.interpolate import InterpolateBoard
+from nvae.network.model import NVAE
+from nvae.plots.pictures import read_png_meta
+from nvae.sampling.provenance import like
+from nvae.boards.sample import SampleBoard
+from nvae.boards.step import StepBoard
+from nvae.plots.pictures import image_grid, png, to_pil
 
 SMALL = dict(n_bits=5, n_groups=2)
 KINDS = dict(
@@ -50,7 +52,7 @@ def board(request, runs):
 @pytest.fixture
 def no_demo(monkeypatch):
     "An installation without the kit's own model"
-    monkeypatch.setattr(nvae.studio, 'demo_file', lambda: None)
+    monkeypatch.setattr(nvae.boards.session, 'demo_file', lambda: None)
 
 
 def face(number=0, size=(40, 60)):

@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from nvae import cli
-from nvae.checkpoint import save_model
-from nvae.cli_models import info
-from nvae.cli_training import HEADER
+from nvae.cli import main as cli
+from nvae.runs.checkpoint import save_model
+from nvae.cli.models import info
+from nvae.cli.training import HEADER
 from nvae.config import Config, ModelConfig, list_configs, load_config
-from nvae.model import NVAE
+from nvae.network.model import NVAE
 
 COMMAND = str(Path(sys.executable).with_name('nvae'))
 COMMANDS = [command.name for command in cli.app.registered_commands]
@@ -155,7 +155,7 @@ def test_configs_counts_what_building_the_model_gives(nvae):
 
 def test_configs_lists_all(nvae, monkeypatch):
     known = dict(parameters=1, groups=1, latents=1, image=(3, 8, 8), memory=1, description='')
-    monkeypatch.setattr('nvae.model.describe', lambda cfg: dict(known, name=cfg.name))
+    monkeypatch.setattr('nvae.network.cost.describe', lambda cfg: dict(known, name=cfg.name))
     assert [line.split()[0] for line in nvae('configs').stdout.splitlines()[1:]] == list(list_configs())
 
 

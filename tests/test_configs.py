@@ -4,12 +4,12 @@ import torch
 import yaml
 from training import images
 
-from nvae.checkpoint import load_model
+from nvae.runs.checkpoint import load_model
 from nvae.config import Config, list_configs, load_config
-from nvae.data import loaders_from
-from nvae.rundir import open_run, read_metrics
-from nvae.sampling import sample_images
-from nvae.train import fit
+from nvae.data.batches import loaders_from
+from nvae.runs.folder import open_run, read_metrics
+from nvae.sampling.sample import sample_images
+from nvae.training.fit import fit
 
 SEVEN = [
     'tiny',

@@ -9,11 +9,13 @@ from small_models import small_network
 from test_parity import FIXTURES, Official
 from torch import nn
 
-from nvae.config import BadInput, load_config
-from nvae.data import dataloaders
-from nvae.evaluate import estimate, evaluate, fid, fid_metric, frechet, gap_images, images_of, plan, summary, with_data
-from nvae.losses import negative_elbo
-from nvae.model import NVAE
+from nvae.config import load_config
+from nvae.errors import BadInput
+from nvae.data.sources import dataloaders
+from nvae.evaluation.fid import fid, fid_metric, frechet, gap_images
+from nvae.evaluation.likelihood import estimate, evaluate, images_of, plan, summary, with_data
+from nvae.network.elbo import negative_elbo
+from nvae.network.model import NVAE
 
 TOLERANCE = dict(rtol=1e-5, atol=1e-3)  # of nats in float32
 
@@ -245,7 +247,7 @@ def test_the_gap_shows_three_rows(model, x):
 
 
 def test_progress_is_told(model, x, capsys, monkeypatch):
-    monkeypatch.setattr('nvae.evaluate.DELAY', 0)
+    monkeypatch.setattr('nvae.evaluation.likelihood.DELAY', 0)
     evaluate(model, x, 2, progress=True, batch_size=2)
     assert 'evaluating' in capsys.readouterr().err
     evaluate(model, x, 2)

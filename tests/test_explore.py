@@ -6,27 +6,19 @@ import pytest
 import torch
 from small_models import small_network
 
-from nvae.checkpoint import load_model, save_model
-from nvae.config import BadInput
-from nvae.explore import (
-    PATHS,
-    SPACES,
-    Change,
-    descend,
-    embed,
-    explore,
-    fold_temperature,
-    interpolate,
-    mix,
-    noise_walk,
-    reconstruct,
-    resample,
-    unembed,
-)
-from nvae.model import draw_noise
-from nvae.recipe import Recipe, draw, explore_recipes, like, model_hash, provenance, recipes_in, save_drawing
-from nvae.sampling import current_statistics, draw_images
-from nvae.viz import image_grid, read_png_meta, save_png
+from nvae.runs.checkpoint import load_model, save_model
+from nvae.errors import BadInput
+from nvae.noise import fold_temperature
+from nvae.sampling.encode import SPACES, embed, unembed
+from nvae.sampling.explore import Change, descend, explore, noise_walk, reconstruct, resample
+from nvae.sampling.interpolate import PATHS, interpolate, mix
+from nvae.noise import draw_noise
+from nvae.runs.checkpoint import model_hash
+from nvae.sampling.provenance import like, provenance, recipes_in, save_drawing
+from nvae.sampling.recipe import Recipe, draw, explore_recipes
+from nvae.sampling.sample import draw_images
+from nvae.sampling.statistics import current_statistics
+from nvae.plots.pictures import image_grid, read_png_meta, save_png
 
 SMALL = dict(z_channels=3, n_pre_cells=1, n_post_cells=1)
 KINDS = dict(

@@ -5,9 +5,10 @@ import pytest
 import torch
 from test_parity import FIXTURES, Official
 
-from nvae.config import BadInput, ModelConfig
+from nvae.config import ModelConfig
+from nvae.errors import BadInput
 from nvae.interop import OFFICIAL_DEFAULTS, from_args, from_official, load_official, to_args, to_official
-from nvae.model import NVAE
+from nvae.network.model import NVAE
 
 SMALL = dict(channels=8, z_channels=3, n_groups=2, enc_cells=1, dec_cells=1, n_pre_cells=1, n_post_cells=1, n_mix=3)
 KINDS = dict(

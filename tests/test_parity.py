@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from nvae.config import ModelConfig
-from nvae.distributions import likelihood
-from nvae.fast import use_fast, use_plain
+from nvae.network.likelihoods import likelihood
+from nvae.network.fast import use_fast, use_plain
 from nvae.interop import from_official, key_map, layer_names
-from nvae.losses import balance, balancing_alpha, objective
-from nvae.spectral import SpectralPenalty, bn_penalty, unit
+from nvae.training.losses import balance, balancing_alpha, objective
+from nvae.training.spectral import SpectralPenalty, bn_penalty, unit
 
 FIXTURES = sorted(p.stem for p in (Path(__file__).parent / 'parity').glob('*.npz'))
 FORMS = {'plain': use_plain, 'fast': use_fast}

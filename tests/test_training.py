@@ -7,11 +7,13 @@ import torch
 from accelerate import Accelerator
 from training import config, loaders, train
 
-import nvae.train
-from nvae.rundir import RunDir, open_run, read_status
-from nvae.state import new_state, own_generators
-from nvae.survey import active_units
-from nvae.train import TrainingFailed, after_step, forward_backward, stop_requests, train_step
+import nvae.training.fit
+from nvae.runs.folder import RunDir, open_run, read_status
+from nvae.noise import own_generators
+from nvae.training.state import new_state
+from nvae.sampling.encode import active_units
+from nvae.machine import stop_requests
+from nvae.training.fit import TrainingFailed, after_step, forward_backward, train_step
 
 
 def new(cfg, folder):
@@ -25,7 +27,7 @@ def test_checkpoint_images_counts_the_images_of_all_processes(tmp_path, monkeypa
     state.progress.held_out = 1.
     monkeypatch.setattr(Accelerator, 'num_processes', property(lambda self: 4))
     kept = []
-    monkeypatch.setattr(nvae.train, 'checkpoint', lambda state: kept.append(state.position))
+    monkeypatch.setattr(nvae.training.fit, 'checkpoint', lambda state: kept.append(state.position))
     for step in range(1, 5):
         state.progress.batch = step
         after_step(state, [], None)
@@ -48,9 +50,9 @@ def test_the_advice_after_repeated_trouble(tmp_path, clip, advice):
     "A gradient that is too large is shortened by a smaller bound, never by a larger one"
     cfg = config(lr=100., lr_warmup=0, lr_min=100., epochs=30, checkpoint_every=100, eval_every=100, grad_clip=clip)
     def spoil(status, records, last=False): states[-1].model.stem.weight.data.fill_(math.nan)
-    states, original = [], nvae.train.start_or_resume
+    states, original = [], nvae.training.fit.start_or_resume
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(nvae.train, 'start_or_resume', lambda *args: states.append(original(*args)) or states[-1])
+        patched.setattr(nvae.training.fit, 'start_or_resume', lambda *args: states.append(original(*args)) or states[-1])
         with pytest.raises(TrainingFailed, match=advice):
             train(cfg, tmp_path, spoil)
 

@@ -2,14 +2,18 @@
 import pytest
 import torch
 
-from nvae.checkpoint import save_model
-from nvae.config import BadInput, Config, ModelConfig
-from nvae.explore import Change
-from nvae.images import read_image
-from nvae.model import NVAE
-from nvae.recipe import METHOD, Passage, Recipe, Start, as_text, draw, from_text, is_hash_of, like, model_hash
-from nvae.recipe import model_hash_v1, provenance, save_drawing
-from nvae.viz import image_grid, png, read_png_meta, save_png, to_pil
+from nvae.runs.checkpoint import save_model
+from nvae.config import Config, ModelConfig
+from nvae.errors import BadInput
+from nvae.sampling.explore import Change
+from nvae.data.images import read_image
+from nvae.network.model import NVAE
+from nvae.runs.checkpoint import METHOD, is_hash_of, model_hash
+from nvae.sampling.provenance import like
+from nvae.sampling.recipe import Passage, Recipe, Start, as_text, draw, from_text
+from nvae.runs.checkpoint import model_hash_v1
+from nvae.sampling.provenance import provenance, save_drawing
+from nvae.plots.pictures import image_grid, png, read_png_meta, save_png, to_pil
 
 
 class Later(ModelConfig):
@@ -80,7 +84,7 @@ def test_an_image_that_was_read_is_not_decoded_again(model, monkeypatch):
     x = read_image(png(to_pil(torch.rand(1, 3, 16, 16))), model.cfg)
     recipe = Recipe(n=2, iterations=0, start=Start((as_text(x, model.cfg),)), changes=(Change((0,)),))
     read_from_text = draw(model, Recipe.from_dict(recipe.plain()))
-    monkeypatch.setattr('nvae.recipe.read_image', None)
+    monkeypatch.setattr('nvae.sampling.recipe.read_image', None)
     assert from_text(as_text(x, model.cfg), model.cfg) is x
     assert draw(model, recipe).equal(read_from_text)
     assert provenance(model, 'x.model', [recipe])['recipes'][0]['start'].keys() == {'images', 'sampled', 'n_coarse'}

@@ -12,18 +12,19 @@ import pytest
 from nbclient import NotebookClient
 from small_models import small_run
 
-import nvae.apps
-import nvae.picks
-import nvae.step_board
-import nvae.studio
-from nvae.apps import BOARDS, with_parameters
-from nvae.cherry_board import CherryBoard
-from nvae.cli import main
-from nvae.config import BadInput, find_asset
-from nvae.picks import Picks, recreate
-from nvae.recipe import like, read_picks
-from nvae.sample_board import SampleBoard
-from nvae.step_board import StepBoard
+import nvae.boards.server
+import nvae.boards.picks
+import nvae.boards.step
+import nvae.boards.session
+from nvae.boards.server import BOARDS, with_parameters
+from nvae.boards.cherry import CherryBoard
+from nvae.cli.main import main
+from nvae.errors import BadInput
+from nvae.files import find_asset
+from nvae.boards.picks import Picks, recreate
+from nvae.sampling.provenance import like, read_picks
+from nvae.boards.sample import SampleBoard
+from nvae.boards.step import StepBoard
 
 THERE = [name for name in BOARDS if (find_asset('nbs') / f'{BOARDS[name]}.ipynb').exists()]
 
@@ -61,14 +62,14 @@ def test_a_board_answers_while_it_draws(runs):
 
 
 def test_statistics_are_estimated_once_per_temperature(runs, monkeypatch):
-    estimate = nvae.studio.estimate_statistics
+    estimate = nvae.boards.session.estimate_statistics
     asked = []
 
     def watched(model, temperature, *more):
         asked.append(temperature)
         return estimate(model, temperature, *more)
 
-    monkeypatch.setattr(nvae.studio, 'estimate_statistics', watched)
+    monkeypatch.setattr(nvae.boards.session, 'estimate_statistics', watched)
     board = SampleBoard('small', temperature=.7, iterations=1, runs=runs).wait()
     for values in dict(seed=1), dict(temperature=.9), dict(temperature=.7), dict(seed=2), dict(temperature=.9):
         board.set(**values)
@@ -95,7 +96,7 @@ def test_picks_survive_a_write_that_fails(runs, monkeypatch):
 
     board = CherryBoard('small', iterations=1, runs=runs).wait()
     board.pick(0)
-    monkeypatch.setattr(nvae.picks, 'write_text', full)
+    monkeypatch.setattr(nvae.boards.picks, 'write_text', full)
     board.pick(1)
     assert 'No space left' in board.note.text
     assert 'not saved' in board.note.text
@@ -141,7 +142,7 @@ def test_a_step_only_hands_over_what_was_painted(runs, monkeypatch):
 
     board = StepBoard('small', iterations=1, runs=runs).wait()
     for name in 'trace', 'frame', 'png', 'Towers':
-        monkeypatch.setattr(nvae.step_board, name, never)
+        monkeypatch.setattr(nvae.boards.step, name, never)
     seen = []
     for _ in board.frames:
         seen.append(board.grid.image)
@@ -166,8 +167,8 @@ def test_the_way_back_keeps_the_step(runs):
 
 def test_sigterm_does_afterwards_what_it_did_before(monkeypatch, tmp_path):
     ended = SimpleNamespace(address='http://127.0.0.1', process=SimpleNamespace(wait=lambda: 0))
-    monkeypatch.setattr(nvae.apps, 'Server', lambda *_, **__: nullcontext(ended))
-    monkeypatch.setattr(nvae.apps, 'has_display', lambda: False)
+    monkeypatch.setattr(nvae.boards.server, 'Server', lambda *_, **__: nullcontext(ended))
+    monkeypatch.setattr(nvae.boards.server, 'has_display', lambda: False)
     before = signal.getsignal(signal.SIGTERM)
-    nvae.apps.serve('lab', tmp_path)
+    nvae.boards.server.serve('lab', tmp_path)
     assert signal.getsignal(signal.SIGTERM) == before

@@ -1,5 +1,5 @@
 """How fast the boards answer, on this machine: `python tests/browser/bench_boards.py --config NAME --seconds 10` prints
-one line of JSON, as in nbs/widgets.jsonl; `make bench-boards` measures what nbs/31_benchmarks shows.
+one line of JSON, as in nbs/widgets.jsonl; `make bench-boards` measures what nbs/6_results/01_benchmarks shows.
 
 kernel, grid    from another seed on the sampling board to nine new images in the widget, as bytes
 kernel, group   from fresh noise for one group of one image to the image as bytes; what lies above the group is kept
@@ -22,16 +22,18 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from chromium import find_chromium
 
-from nvae.apps import Server, with_parameters
+from nvae.boards.server import Server, with_parameters
 from nvae.bench import alone, machine, repeat
-from nvae.checkpoint import save_model
-from nvae.config import BadInput, load_config
-from nvae.explore import Change
-from nvae.model import NVAE, n_parameters
-from nvae.recipe import Recipe, drawn, with_variants
-from nvae.sample_board import SampleBoard
-from nvae.studio import Studio
-from nvae.widgets import sprite
+from nvae.runs.checkpoint import save_model
+from nvae.config import load_config
+from nvae.errors import BadInput
+from nvae.sampling.explore import Change
+from nvae.network.cost import n_parameters
+from nvae.network.model import NVAE
+from nvae.sampling.recipe import Recipe, drawn, with_variants
+from nvae.boards.sample import SampleBoard
+from nvae.boards.session import Studio
+from nvae.boards.grid import sprite
 
 WARM_UP = 3  # slides in the browser before those that count
 HANDLE = '.nvae-board .noUi-handle'

@@ -7,10 +7,10 @@ from chromium import find_chromium
 from hands import Page, asked, run
 from playwright.sync_api import sync_playwright
 
-from nvae.apps import BOARDS, Server, with_parameters
-from nvae.checkpoint import save_model
+from nvae.boards.server import BOARDS, Server, with_parameters
+from nvae.runs.checkpoint import save_model
 from nvae.config import Config, ModelConfig
-from nvae.model import NVAE
+from nvae.network.model import NVAE
 
 SIZE = dict(width=1280, height=1300)
 

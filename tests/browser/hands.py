@@ -10,9 +10,9 @@ import psutil
 import torch
 from PIL import Image
 
-from nvae.faces import draw_faces
-from nvae.recipe import like
-from nvae.viz import image_grid, png, to_pil
+from nvae.data.faces import draw_faces
+from nvae.sampling.provenance import like
+from nvae.plots.pictures import image_grid, png, to_pil
 
 OUTPUT = Path(__file__).parents[2] / 'test-output' / 'browser'
 LONG = 180_000  # ms, for a kernel that starts on a machine with other work

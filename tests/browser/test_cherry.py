@@ -1,8 +1,8 @@
 "Cherry-picking, used as a person would: by keys, by clicks, and with a kernel that dies"
 from hands import kernels, picks_of, run, until
 
-from nvae.cli import main
-from nvae.recipe import read_picks
+from nvae.cli.main import main
+from nvae.sampling.provenance import read_picks
 
 BATCH, TRAY = 'cherry images', 'tray of picks'
 TWO_MARKED = """() => document.querySelectorAll('[aria-label="cherry images"] .nvae-marked').length === 2"""

@@ -1,7 +1,7 @@
 "Sampling, used as a person would"
 from hands import comes_out_again
 
-from nvae.recipe import like
+from nvae.sampling.provenance import like
 
 CAPTION = 'sample images'
 

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from training import MODEL, TRAIN
 
-from nvae.config import BadInput
-from nvae.dispatch import run_plan
-from nvae.rundir import RunDir, held, holder, read_metrics, read_status, write_status
-from nvae.runs import stop_run
+from nvae.errors import BadInput
+from nvae.schedule.dispatch import run_plan
+from nvae.runs.folder import RunDir, held, holder, read_metrics, read_status, write_status
+from nvae.runs.listing import stop_run
 
 NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())']
 SIZE = {**MODEL, 'channels': 4}
@@ -190,7 +190,7 @@ def test_on_a_cluster_that_is_there(place):
     """A scheduler and a worker as a person starts them; they are still there afterwards. A run that can't be trained is
     reported, once, and the others are"""
     mine = [dask('scheduler', '--port', '0', '--dashboard-address', '127.0.0.1:0'),
-            dask('worker', '--nthreads', '1', '--name', 'far', '--preload', 'nvae.slots')]
+            dask('worker', '--nthreads', '1', '--name', 'far', '--preload', 'nvae.schedule.workers')]
     try:
         cluster = wait_for(lambda: 'cluster.json' if os.path.exists('cluster.json') else None, mine[0])
         wrong = dict(config='short.yaml', name='wrong', overrides=dict(tracker='nosuch'))

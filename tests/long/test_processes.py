@@ -16,16 +16,19 @@ import torch.distributed as dist
 import yaml
 from training import MODEL, TRAIN, config, differences, images
 
-from nvae import processes
-from nvae.checkpoint import read_checkpoint
-from nvae.config import BadInput
-from nvae.data import loaders_from
-from nvae.model import NVAE
-from nvae.processes import fit_together, free_port
-from nvae.ranks import fingerprint, rank_and_size, this_process
-from nvae.rundir import RunDir, holder, open_run, read_metrics, read_status
-from nvae.state import own_generators
-from nvae.train import Interrupted, after_step, checkpoint, forward_backward, start_or_resume, train_pass, train_step
+from nvae.training import launch as processes
+from nvae.runs.checkpoint import read_checkpoint
+from nvae.errors import BadInput
+from nvae.data.batches import loaders_from
+from nvae.network.model import NVAE
+from nvae.machine import free_port
+from nvae.training.launch import fit_together
+from nvae.training.distributed import fingerprint, rank_and_size, this_process
+from nvae.runs.folder import RunDir, holder, open_run, read_metrics, read_status
+from nvae.noise import own_generators
+from nvae.training.fit import (
+    Interrupted, after_step, checkpoint, forward_backward, start_or_resume, train_pass, train_step,
+)
 
 LOOPBACK = 'lo' if sys.platform == 'linux' else 'lo0'
 CPU = dict(MASTER_ADDR='127.0.0.1', ACCELERATE_USE_CPU='true', GLOO_SOCKET_IFNAME=LOOPBACK)
@@ -45,7 +48,7 @@ def one_of(n, rank, port, out, function, args):
 def run_in(n, folder, function, *args):
     "What a function of this module returns in each of n processes"
     context, port = multiprocessing.get_context('forkserver'), free_port()
-    context.set_forkserver_preload(['training', 'nvae.processes'])
+    context.set_forkserver_preload(['training', 'nvae.training.launch'])
     started = [context.Process(target=one_of, args=(n, rank, port, folder, function, args)) for rank in range(n)]
     for p in started: p.start()
     for p in started:

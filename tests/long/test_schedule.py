@@ -12,10 +12,10 @@ import pytest
 import yaml
 from training import MODEL, TRAIN, assert_same_run
 
-from nvae.checkpoint import read_checkpoint
+from nvae.runs.checkpoint import read_checkpoint
 from nvae.config import load_config
-from nvae.rundir import RunDir, holder, open_run, read_status
-from nvae.train import fit
+from nvae.runs.folder import RunDir, holder, open_run, read_status
+from nvae.training.fit import fit
 
 DATA = dict(n_train=48, n_test=8)
 NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())', 'train']
