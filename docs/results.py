@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from nvae.cli import main as cli
 from nvae.bench import processor
-from nvae.runs.checkpoint import load_model
+from nvae.cli import main as cli
 from nvae.config import load_config
 from nvae.evaluation.likelihood import evaluate, images_of
 from nvae.network.cost import n_parameters
+from nvae.runs.checkpoint import load_model
 from nvae.runs.folder import open_run, read_metrics
 from nvae.training.fit import fit
 

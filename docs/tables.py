@@ -9,8 +9,8 @@ from book import source_address
 from nvae.cli.main import app
 from nvae.cli.training import short
 from nvae.config import SECTIONS, load_config
-from nvae.files import find_asset
 from nvae.errors import allowed_values as allowed
+from nvae.files import find_asset
 from nvae.network.cost import describe
 from nvae.plots.pictures import plt
 from nvae.plots.towers import draw_hierarchy

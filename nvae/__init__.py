@@ -15,23 +15,31 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same for editors and type checkers
-    from nvae.config import Config as Config, ModelConfig as ModelConfig, load_config as load_config, list_configs as list_configs
+    from nvae.config import Config as Config
+    from nvae.config import ModelConfig as ModelConfig
+    from nvae.config import list_configs as list_configs
+    from nvae.config import load_config as load_config
     from nvae.data.images import load_image as load_image
     from nvae.data.sources import dataloaders as dataloaders
     from nvae.errors import BadInput as BadInput
     from nvae.evaluation.fid import fid as fid
     from nvae.evaluation.likelihood import evaluate as evaluate
-    from nvae.hub import from_pretrained as from_pretrained, push_to_hub as push_to_hub
-    from nvae.network.model import NVAE as NVAE, Output as Output, prior_noise as prior_noise
+    from nvae.hub import from_pretrained as from_pretrained
+    from nvae.hub import push_to_hub as push_to_hub
+    from nvae.network.model import NVAE as NVAE
+    from nvae.network.model import Output as Output
+    from nvae.network.model import prior_noise as prior_noise
     from nvae.noise import draw_noise as draw_noise
     from nvae.plots.curves import plot_curves as plot_curves
     from nvae.plots.pictures import image_grid as image_grid
     from nvae.plots.towers import draw_hierarchy as draw_hierarchy
-    from nvae.runs.checkpoint import load_model as load, save_model as save
     from nvae.runs.folder import open_run as open_run
-    from nvae.sampling.encode import embed as embed, unembed as unembed
-    from nvae.sampling.explore import explore as explore, reconstruct as reconstruct
-    from nvae.sampling.interpolate import interpolate as interpolate, mix as mix
+    from nvae.sampling.encode import embed as embed
+    from nvae.sampling.encode import unembed as unembed
+    from nvae.sampling.explore import explore as explore
+    from nvae.sampling.explore import reconstruct as reconstruct
+    from nvae.sampling.interpolate import interpolate as interpolate
+    from nvae.sampling.interpolate import mix as mix
     from nvae.sampling.sample import sample_images as sample_images
     from nvae.training.fit import fit as fit
 

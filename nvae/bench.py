@@ -33,7 +33,7 @@ from .runs.folder import RunDir
 def clock_of(device:torch.device): # () → seconds
     "What tells the time: for an accelerator PyTorch's, which waits until all work is done"
     if device.type == 'cpu': return time.perf_counter
-    from torch.utils.benchmark import timer # importing it may complain of a missing CUDA
+    from torch.utils.benchmark import timer  # importing it may complain of a missing CUDA
     return timer
 
 def repeat(f, device:torch.device, warmup:int=1, repetitions:int=10,
@@ -101,8 +101,8 @@ def noise_images(cfg:Config, n:int)->torch.Tensor: # (n, C, H, W) of bytes
 def training_rate(cfg:Config, batch_size:int=8, repetitions:int=10, seconds:float=20.,
                  )->dict: # images per second, peak memory, precision
     "Speed of the whole training step"
-    from nvae.training.state import new_state
     from nvae.training.fit import train_step
+    from nvae.training.state import new_state
     cfg = with_batches(cfg, batch_size)
     together = batch_size * cfg.train.accumulate
     images = noise_images(cfg, 4 * together)
@@ -142,7 +142,7 @@ def peak_mib(device:torch.device)->float:
     return peak * unit / mib
 
 # %% ../nbs/6_results/01_benchmarks.ipynb #15-bench-016
-def alone(f, *args, threads:int=None, **kwargs):
+def alone(f, *args, threads:int | None=None, **kwargs):
     "f(*args, **kwargs) in a process of its own"
     start = dict(mp_context=get_context('spawn'), initializer=torch.set_num_threads)
     with ProcessPoolExecutor(1, **start, initargs=(threads or torch.get_num_threads(),)) as pool:
@@ -151,7 +151,7 @@ def alone(f, *args, threads:int=None, **kwargs):
 def bench(name:str='quickstart',    # a configuration's name, or the path of a YAML file
           overrides=(),             # as for `load_config`
           batch_size:int=8,         # of training
-          threads:int=None,         # PyTorch's own choice if not given
+          threads:int | None=None,         # PyTorch's own choice if not given
           seconds:float=20.,        # for each part, about
          )->dict:                   # config, parameters, machine, training, sampling, data
     "Measure a configuration on this machine; raises `BadInput` for a configuration that doesn't load"

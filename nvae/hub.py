@@ -99,7 +99,7 @@ As records, with all of their protocol, in `{{ records }}`.
 def model_card(network:NVAE, results:list,
                samples:Recipe,    # of the grid
                notes:str='',      # Markdown of one's own
-               license:str=None,  # as the Hub calls it: 'mit', 'cc-by-4.0'; none: the card has no such field
+               license:str | None=None,  # as the Hub calls it: 'mit', 'cc-by-4.0'; none: the card has no such field
                name:str='FOLDER', # what `from_pretrained` is to be given
               )->ModelCard:
     "The page that stands before a model, as the Hub's own type"
@@ -118,8 +118,8 @@ def save_pretrained(network:NVAE, folder, # made if it isn't there; files of an 
                     results=(),           # records of `evaluate`
                     samples:Recipe=SHOWN, # of the grid on the card
                     notes:str='',         # Markdown of one's own for the card
-                    license:str=None,     # as the Hub calls it: 'mit', 'cc-by-4.0'
-                    half:bool=None,       # weights in 16 bits, as in `save_model`; none: where nothing is lost by it
+                    license:str | None=None,     # as the Hub calls it: 'mit', 'cc-by-4.0'
+                    half:bool | None=None,       # weights in 16 bits, as in `save_model`; none: where nothing is lost by it
                     name:str='FOLDER',    # what the card says that `from_pretrained` is to be given
                    )->Path:
     "Write a folder for the Hub; raises `BadInput` for results of other weights, or where it can't be written"
@@ -138,7 +138,7 @@ def save_pretrained(network:NVAE, folder, # made if it isn't there; files of an 
 
 # %% ../nbs/engine/sharing/03_hub.ipynb #16a-hub-014
 def push_to_hub(network:NVAE, repo_id:str, # 'somebody/a-name'; made if it isn't there
-                results=(), private:bool=None, token:str=None, branch:str=None, create_pr:bool=None,
+                results=(), private:bool | None=None, token:str | None=None, branch:str | None=None, create_pr:bool | None=None,
                 commit_message:str='Push model using nvae', # these as `huggingface_hub` has them
                 **card,                    # samples, notes, license, half: as for `save_pretrained`
                )->str:                     # address of the commit

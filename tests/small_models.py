@@ -1,9 +1,9 @@
 "Small untrained networks and their files, which several files of tests use"
 import torch
 
-from nvae.runs.checkpoint import save_model
 from nvae.config import Config, DataConfig, ModelConfig
 from nvae.network.model import NVAE
+from nvae.runs.checkpoint import save_model
 
 SMALL = dict(image_size=16, channels=8, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2)
 

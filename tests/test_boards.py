@@ -7,19 +7,18 @@ from PIL import Image
 from small_models import small_run
 
 import nvae.boards.session
-from nvae.runs.checkpoint import save_model
 from nvae.boards.cherry import CherryBoard
-from nvae.config import DataConfig
-from nvae.errors import BadInput
 from nvae.boards.explore import FRAMES, ExploreBoard
-from nvae.data.faces import draw_faces
 from nvae.boards.interpolate import InterpolateBoard
-from nvae.network.model import NVAE
-from nvae.plots.pictures import read_png_meta
-from nvae.sampling.provenance import like
 from nvae.boards.sample import SampleBoard
 from nvae.boards.step import StepBoard
-from nvae.plots.pictures import image_grid, png, to_pil
+from nvae.config import DataConfig
+from nvae.data.faces import draw_faces
+from nvae.errors import BadInput
+from nvae.network.model import NVAE
+from nvae.plots.pictures import image_grid, png, read_png_meta, to_pil
+from nvae.runs.checkpoint import save_model
+from nvae.sampling.provenance import like
 
 SMALL = dict(n_bits=5, n_groups=2)
 KINDS = dict(

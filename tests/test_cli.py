@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from nvae.cli import main as cli
-from nvae.runs.checkpoint import save_model
 from nvae.cli.models import info
 from nvae.cli.training import HEADER
 from nvae.config import Config, ModelConfig, list_configs, load_config
 from nvae.network.model import NVAE
+from nvae.runs.checkpoint import save_model
 
 COMMAND = str(Path(sys.executable).with_name('nvae'))
 COMMANDS = [command.name for command in cli.app.registered_commands]

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from nvae.runs.checkpoint import load_model, save_model
 from nvae.config import Config, ModelConfig
 from nvae.interop import to_official
 from nvae.network.model import NVAE
 from nvae.plots.pictures import read_png_meta
+from nvae.runs.checkpoint import load_model, save_model
 
 
 def small(**kw):

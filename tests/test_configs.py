@@ -4,9 +4,9 @@ import torch
 import yaml
 from training import images
 
-from nvae.runs.checkpoint import load_model
 from nvae.config import Config, list_configs, load_config
 from nvae.data.batches import loaders_from
+from nvae.runs.checkpoint import load_model
 from nvae.runs.folder import open_run, read_metrics
 from nvae.sampling.sample import sample_images
 from nvae.training.fit import fit

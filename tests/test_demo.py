@@ -4,13 +4,13 @@ import torch
 from small_models import small_network
 
 import nvae
-from nvae.runs import checkpoint
-from nvae.runs.checkpoint import load_model, save_model
-from nvae.cli.main import main
-from nvae.errors import BadInput
-from nvae.sampling.provenance import like
 from nvae.boards.sample import SampleBoard
 from nvae.boards.session import list_models
+from nvae.cli.main import main
+from nvae.errors import BadInput
+from nvae.runs import checkpoint
+from nvae.runs.checkpoint import load_model, save_model
+from nvae.sampling.provenance import like
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from test_parity import FIXTURES, Official
 from torch import nn
 
 from nvae.config import load_config
-from nvae.errors import BadInput
 from nvae.data.sources import dataloaders
+from nvae.errors import BadInput
 from nvae.evaluation.fid import fid, fid_metric, frechet, gap_images
 from nvae.evaluation.likelihood import estimate, evaluate, images_of, plan, summary, with_data
 from nvae.network.elbo import negative_elbo

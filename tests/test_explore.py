@@ -6,19 +6,17 @@ import pytest
 import torch
 from small_models import small_network
 
-from nvae.runs.checkpoint import load_model, save_model
 from nvae.errors import BadInput
-from nvae.noise import fold_temperature
+from nvae.noise import draw_noise, fold_temperature
+from nvae.plots.pictures import image_grid, read_png_meta, save_png
+from nvae.runs.checkpoint import load_model, model_hash, save_model
 from nvae.sampling.encode import SPACES, embed, unembed
 from nvae.sampling.explore import Change, descend, explore, noise_walk, reconstruct, resample
 from nvae.sampling.interpolate import PATHS, interpolate, mix
-from nvae.noise import draw_noise
-from nvae.runs.checkpoint import model_hash
 from nvae.sampling.provenance import like, provenance, recipes_in, save_drawing
 from nvae.sampling.recipe import Recipe, draw, explore_recipes
 from nvae.sampling.sample import draw_images
 from nvae.sampling.statistics import current_statistics
-from nvae.plots.pictures import image_grid, read_png_meta, save_png
 
 SMALL = dict(z_channels=3, n_pre_cells=1, n_post_cells=1)
 KINDS = dict(

@@ -5,13 +5,13 @@ import io
 import pytest
 import torch
 
-from nvae.network.cells import TopDownCell
 from nvae.config import ModelConfig, load_config
 from nvae.errors import BadInput
-from nvae.network.likelihoods import LIKELIHOODS
+from nvae.network.cells import TopDownCell
+from nvae.network.cost import describe
 from nvae.network.fast import FAST, use_fast, use_plain
 from nvae.network.layers import BatchNorm
-from nvae.network.cost import describe
+from nvae.network.likelihoods import LIKELIHOODS
 from nvae.network.model import NVAE, fold_temperature, prior_noise
 from nvae.noise import draw_noise, group_temperatures
 

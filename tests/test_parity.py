@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from nvae.config import ModelConfig
-from nvae.network.likelihoods import likelihood
-from nvae.network.fast import use_fast, use_plain
 from nvae.interop import from_official, key_map, layer_names
+from nvae.network.fast import use_fast, use_plain
+from nvae.network.likelihoods import likelihood
 from nvae.training.losses import balance, balancing_alpha, objective
 from nvae.training.spectral import SpectralPenalty, bn_penalty, unit
 

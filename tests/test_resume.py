@@ -9,8 +9,8 @@ import pytest
 from training import assert_same_run, config, differences, train
 
 import nvae.training.fit
-from nvae.runs.checkpoint import previous, read_checkpoint
 from nvae.errors import BadInput
+from nvae.runs.checkpoint import previous, read_checkpoint
 from nvae.runs.folder import RunDir, open_run, read_status
 from nvae.training.fit import Interrupted
 

@@ -14,16 +14,16 @@ from accelerate.state import AcceleratorState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import config, images, loaders, train
 
-import nvae.training.state
 import nvae.training.fit
-from nvae.runs.checkpoint import load_model, previous, read_checkpoint
+import nvae.training.state
 from nvae.errors import BadInput
-from nvae.runs.folder import RunDir, held, open_run, read_metrics, read_status
 from nvae.noise import own_generators
-from nvae.training.state import contents, new_state, restore
-from nvae.training.monitor import held_out
-from nvae.training.fit import RETURNS, TrainingFailed, fit, forward_backward, train_step
 from nvae.plots.pictures import to_pil
+from nvae.runs.checkpoint import load_model, previous, read_checkpoint
+from nvae.runs.folder import RunDir, held, open_run, read_metrics, read_status
+from nvae.training.fit import RETURNS, TrainingFailed, fit, forward_backward, train_step
+from nvae.training.monitor import held_out
+from nvae.training.state import contents, new_state, restore
 
 
 @pytest.fixture

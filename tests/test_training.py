@@ -8,12 +8,12 @@ from accelerate import Accelerator
 from training import config, loaders, train
 
 import nvae.training.fit
-from nvae.runs.folder import RunDir, open_run, read_status
-from nvae.noise import own_generators
-from nvae.training.state import new_state
-from nvae.sampling.encode import active_units
 from nvae.machine import stop_requests
+from nvae.noise import own_generators
+from nvae.runs.folder import RunDir, open_run, read_status
+from nvae.sampling.encode import active_units
 from nvae.training.fit import TrainingFailed, after_step, forward_backward, train_step
+from nvae.training.state import new_state
 
 
 def new(cfg, folder):

@@ -2,18 +2,15 @@
 import pytest
 import torch
 
-from nvae.runs.checkpoint import save_model
 from nvae.config import Config, ModelConfig
-from nvae.errors import BadInput
-from nvae.sampling.explore import Change
 from nvae.data.images import read_image
+from nvae.errors import BadInput
 from nvae.network.model import NVAE
-from nvae.runs.checkpoint import METHOD, is_hash_of, model_hash
-from nvae.sampling.provenance import like
-from nvae.sampling.recipe import Passage, Recipe, Start, as_text, draw, from_text
-from nvae.runs.checkpoint import model_hash_v1
-from nvae.sampling.provenance import provenance, save_drawing
 from nvae.plots.pictures import image_grid, png, read_png_meta, save_png, to_pil
+from nvae.runs.checkpoint import METHOD, is_hash_of, model_hash, model_hash_v1, save_model
+from nvae.sampling.explore import Change
+from nvae.sampling.provenance import like, provenance, save_drawing
+from nvae.sampling.recipe import Passage, Recipe, Start, as_text, draw, from_text
 
 
 class Later(ModelConfig):

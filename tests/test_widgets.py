@@ -12,19 +12,19 @@ import pytest
 from nbclient import NotebookClient
 from small_models import small_run
 
-import nvae.boards.server
 import nvae.boards.picks
-import nvae.boards.step
+import nvae.boards.server
 import nvae.boards.session
-from nvae.boards.server import BOARDS, with_parameters
+import nvae.boards.step
 from nvae.boards.cherry import CherryBoard
+from nvae.boards.picks import Picks, recreate
+from nvae.boards.sample import SampleBoard
+from nvae.boards.server import BOARDS, with_parameters
+from nvae.boards.step import StepBoard
 from nvae.cli.main import main
 from nvae.errors import BadInput
 from nvae.files import find_asset
-from nvae.boards.picks import Picks, recreate
 from nvae.sampling.provenance import like, read_picks
-from nvae.boards.sample import SampleBoard
-from nvae.boards.step import StepBoard
 
 THERE = [name for name in BOARDS if (find_asset('nbs') / f'{BOARDS[name]}.ipynb').exists()]
 

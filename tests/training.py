@@ -1,9 +1,9 @@
 "What the tests of training share: a run of seconds, and a comparison of two runs"
 import torch
 
-from nvae.runs.checkpoint import read_checkpoint
 from nvae.config import Config
 from nvae.data.batches import loaders_from
+from nvae.runs.checkpoint import read_checkpoint
 from nvae.runs.folder import open_run, read_metrics
 from nvae.training.fit import fit
 

@@ -38,7 +38,7 @@ class CherryBoard(Board):
                ('Check', 'draw all picks again and compare them, bit for bit', 'check'))
 
     def __init__(self, file=None, temperature=.7, iterations:int=20,
-                 seed:int=None, # None: where the last session stopped
+                 seed:int | None=None, # None: where the last session stopped
                  n:int=9, wanted:int=9, runs=None):
         self.kept = None            # the model's `Picks`, once it is loaded
         self.goes_on = seed is None # with the seed of the last session

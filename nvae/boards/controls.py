@@ -178,7 +178,7 @@ def choice(text, options, tooltip, width='180px'):
     return W.Dropdown(options=options, description=text, tooltip=tooltip, **looks)
 
 # %% ../../nbs/engine/boards/03_controls.ipynb #17c-sample-board-controls
-def toggles(options:dict, width:str=None): # what is written on each button → its tooltip
+def toggles(options:dict, width:str | None=None): # what is written on each button → its tooltip
     "Buttons of which one is pressed; width: of each, in CSS units"
     buttons = W.ToggleButtons(options=list(options), tooltips=list(options.values()))
     if width:

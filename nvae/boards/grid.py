@@ -69,9 +69,9 @@ class ImageGrid(anywidget.AnyWidget):
         self.act(**content)
 
     def show(self, images,      # (N, C, H, W): floats in [0, 1], or uint8; none: nothing
-             columns:int=None,  # images per row; none: as square as possible
+             columns:int | None=None,  # images per row; none: as square as possible
              room:int=430,      # width of the whole grid on the page, pixels
-             ms:int=None,       # the images are frames of a film, each shown so long; none: they stand side by side
+             ms:int | None=None,       # the images are frames of a film, each shown so long; none: they stand side by side
              **traits):         # labels, row_labels, marks, box
         "Put other images in the grid, in one message; returns their serial number"
         moves = ms is not None

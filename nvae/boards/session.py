@@ -192,7 +192,7 @@ class Studio:
         "What a picture that is saved says of itself"
         return provenance(self.model, self.name, recipes, self.sha256, **more)
 
-    def draw(self, recipes:list, stale=lambda: False, columns:int=None, row_labels:list=()):
+    def draw(self, recipes:list, stale=lambda: False, columns:int | None=None, row_labels:list=()):
         "Yields `Drawing`s of more and more recipes, and first looks where statistics are estimated; the last is of all"
         images = [] # of each recipe so far
         for k, recipe in enumerate(recipes, 1):
@@ -223,7 +223,7 @@ class Newest:
             if not stale(): request(stale)
         self.last = self.pool.submit(work)
 
-    def wait(self, timeout:float=None, # seconds; none: as long as it takes
+    def wait(self, timeout:float | None=None, # seconds; none: as long as it takes
             ):
         "Until nothing is left to do; raises `TimeoutError`, and whatever the last request raised"
         waited_for = None

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
+from PIL import Image, ImageDraw
 
 from ..config import ModelConfig
 from ..network.elbo import likelihood_unit, quoted

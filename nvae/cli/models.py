@@ -15,8 +15,8 @@ from .options import File, Json, Overrides, Seed, argument, option, optional, pa
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-038
 def about(path)->dict: # plain values
     "What a `.model` or `.checkpoint` holds; raises `BadInput` for a file that is neither"
-    from nvae.runs.checkpoint import load_model
     from nvae.network.cost import n_parameters
+    from nvae.runs.checkpoint import load_model
     model = load_model(path, 'cpu')
     cfg = model.config.model
     return dict(name=model.config.name, description=model.config.description, image_size=list(cfg.size),
@@ -63,9 +63,10 @@ def evaluate(
     Example:
       nvae evaluate runs/quickstart/quickstart.model --importance-samples 100 --limit 500
     """
-    from nvae.runs.checkpoint import load_model
     from nvae.evaluation.fid import fid
-    from nvae.evaluation.likelihood import evaluate as measure, images_of, summary, with_data
+    from nvae.evaluation.likelihood import evaluate as measure
+    from nvae.evaluation.likelihood import images_of, summary, with_data
+    from nvae.runs.checkpoint import load_model
     model = load_model(file)
     images = images_of(with_data(model.config, data), progress=True)
     distance = {}
@@ -82,8 +83,8 @@ Written = Annotated[Path, argument('OUT', 'the .model to write')]
 
 def write_model(model, out:Path, half=False, **facts)->Path: # as for `save_model`
     "Write a .model, making its folder; raises `BadInput` where it can't be written"
-    from nvae.runs.checkpoint import save_model
     from nvae.errors import BadInput
+    from nvae.runs.checkpoint import save_model
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         return save_model(model, out, half, **facts)
@@ -128,6 +129,7 @@ def bench(
     Example:
       nvae bench --config tiny --threads 2
     """
-    from nvae.bench import bench as measure, bench_table
+    from nvae.bench import bench as measure
+    from nvae.bench import bench_table
     result = measure(config, overrides or [], batch_size, threads, seconds)
     print(json.dumps(result) if as_json else bench_table(result))

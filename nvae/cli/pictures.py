@@ -12,18 +12,32 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from nvae.cli.options import (
-    App, Count, File, Groups, Iterations, Out, Pixels, Seed, Temperature, argument, option, optional, parse_sweep,
-    parse_temperatures, switch, temperature_text,
+    App,
+    Count,
+    File,
+    Groups,
+    Iterations,
+    Out,
+    Pixels,
+    Seed,
+    Temperature,
+    argument,
+    option,
+    optional,
+    parse_sweep,
+    parse_temperatures,
+    switch,
+    temperature_text,
 )
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-028
 def in_browser(board:str, out, file, **parameters): # of the board's notebook
     "Open a board in place of making a picture; raises `BadInput` where the model wouldn't take that temperature"
     from nvae.boards.server import open_app
-    from nvae.runs.checkpoint import read_file
     from nvae.config import Config
     from nvae.errors import BadInput
     from nvae.noise import group_temperatures
+    from nvae.runs.checkpoint import read_file
     if out: raise BadInput("with --app pictures are saved from the page; leave --out out")
     cfg = Config.from_dict(read_file(file)['config'], file).model
     temperature = parameters.get('TEMPERATURE')
@@ -63,7 +77,8 @@ def sample(
       nvae sample runs/quickstart/quickstart.model 0.7 --seed 3 --out faces.png
     """
     from nvae.runs.checkpoint import load_model
-    from nvae.sampling.provenance import like as draw_again, save_again, save_drawing
+    from nvae.sampling.provenance import like as draw_again
+    from nvae.sampling.provenance import save_again, save_drawing
     from nvae.sampling.recipe import Recipe
     check_sample(like, file, temperature, sweep, app)
     if like:
@@ -109,8 +124,8 @@ Picture2 = Annotated[Path, argument('IMAGE2', 'another')]
 
 def load_with_images(file, *paths):
     "A model, and images as its recipes hold them; raises `BadInput` for a file that can't be read"
-    from nvae.runs.checkpoint import load_model
     from nvae.data.images import load_image
+    from nvae.runs.checkpoint import load_model
     from nvae.sampling.recipe import as_text
     model = load_model(file)
     return model, tuple(as_text(load_image(path, model.cfg)) for path in paths)
@@ -181,12 +196,13 @@ def reconstruct(
       nvae reconstruct runs/quickstart/quickstart.model anna.png berta.png --groups 2 --temperature 0.7
     """
     import torch
+
+    from nvae.data.images import load_image
+    from nvae.plots.pictures import image_grid, save_png
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.explore import reconstruct as decode_again
-    from nvae.data.images import load_image
     from nvae.sampling.provenance import provenance
     from nvae.sampling.recipe import blanked
-    from nvae.plots.pictures import image_grid, save_png
     model = load_model(file)
     originals = torch.cat([load_image(path, model.cfg) for path in images])
     again = decode_again(model, originals, n_groups, temperature, draw, seed).cpu()

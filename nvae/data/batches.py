@@ -174,7 +174,7 @@ def as_bytes(images, # (N, C, H, W): uint8, or floats in [0, 1]
 def loaders_from(cfg:Config,
                  train,          # `Pixels`, or images (N, C, H, W): uint8, or floats in [0, 1]
                  test,           # likewise
-                 info:dict=None, # what else is known
+                 info:dict | None=None, # what else is known
                  rank:int=0, world_size:int=1)->Loaders:
     "Loaders of images that are already there. Raises `BadInput` for images that aren't the model's."
     train, test = (part if isinstance(part, Pixels) else as_bytes(part) for part in (train, test))

@@ -87,7 +87,7 @@ class UnreadableImage(ValueError):
     "A file that Pillow can't read as an image; the message says why"
 
 def open_image(file, # path of an image file, or an open one
-               at_least:int=None, # a JPEG may be decoded at a fraction of its size with sides no shorter than this
+               at_least:int | None=None, # a JPEG may be decoded at a fraction of its size with sides no shorter than this
               )->Image.Image:     # upright, of any mode, wholly in memory
     "An image file as it should be looked at; raises `UnreadableImage`, or `MemoryError` for one that is too large"
     try:
@@ -131,8 +131,8 @@ class Pixels:
     def __init__(self, flat:Tensor,       # uint8, all images one after the other
                  sizes:np.ndarray,        # (N, 2) heights and widths
                  channels:int,            # 1 or 3
-                 info:dict=None,          # plain values
-                 factors:dict=None):      # name → (N,) array, for the embedded faces
+                 info:dict | None=None,          # plain values
+                 factors:dict | None=None):      # name → (N,) array, for the embedded faces
         self.flat, self.sizes, self.channels = flat, sizes, channels
         self.info, self.factors = info or {}, factors
         lengths = sizes.prod(1, dtype=np.int64) * channels

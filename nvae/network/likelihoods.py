@@ -98,7 +98,7 @@ class Likelihood(Distribution):
 
     @torch.no_grad()
     def sample(self, sample_shape=(),
-               noise:tuple=None, # from `draw_noise`; none: drawn here
+               noise:tuple | None=None, # from `draw_noise`; none: drawn here
               )->torch.Tensor:   # images (…, C, H, W) in [0, 1]
         "Draw pixels at this likelihood's temperature; raises `BadInput` for noise of another shape"
         wide = self.expand(torch.Size(sample_shape) + self.batch_shape)

@@ -207,8 +207,8 @@ class NVAE(nn.Module):
         return [eps.to(self.start) for eps in noise]
 
     def forward(self, x:torch.Tensor, # (B, C, H, W) in [0, 1]
-                noise:list=None,      # G standard-normal tensors (B, z, h, w), coarse to fine
-                seed:int=None,        # draws them on the CPU
+                noise:list | None=None,      # G standard-normal tensors (B, z, h, w), coarse to fine
+                seed:int | None=None,        # draws them on the CPU
                 generator:torch.Generator=None, # draws them where it lives; none of the three: the device's global one
                )->Output:
         "Encode, draw the latents from the posterior, decode: everything the objective needs (NVAE, equation 1)"
@@ -230,8 +230,8 @@ class NVAE(nn.Module):
     @torch.no_grad()
     def generate(self, n:int=1,       # images
                  temperature=1.0,     # factor on the prior's standard deviation, 0–2; or one per scale, coarse to fine
-                 noise:list=None,     # G standard-normal tensors (n, z, h, w), coarse to fine
-                 seed:int=None,       # draws them on the CPU
+                 noise:list | None=None,     # G standard-normal tensors (n, z, h, w), coarse to fine
+                 seed:int | None=None,       # draws them on the CPU
                 )->Output:            # kls, log_q, log_p are None
         "Images from the prior; raises `BadInput` for a temperature outside 0–2"
         finest_temperature = group_temperatures(self.cfg, temperature)[-1]
@@ -245,7 +245,7 @@ class NVAE(nn.Module):
         px = self.likelihood(params, finest_temperature)
         return Output(params, px, kls=None, log_q=None, log_p=None, zs=zs)
 
-    def encode(self, x, noise:list=None, seed:int=None)->list: # G latents (B, z, h, w), coarse to fine
+    def encode(self, x, noise:list | None=None, seed:int | None=None)->list: # G latents (B, z, h, w), coarse to fine
         "Latents of images, drawn from the posterior (its means with noise of zeros)"
         return self(x, noise, seed).zs
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
-from matplotlib import font_manager
 
 from ..errors import BadInput
 from ..files import put_file, shown
@@ -93,7 +93,7 @@ def text_width(text)->int: # pixels
 # %% ../../nbs/engine/plots/00_pictures.ipynb #01-viz-021
 def save_png(image:Image.Image, # what to save
              path,              # file to write
-             meta:dict=None,    # plain values to keep in the file
+             meta:dict | None=None,    # plain values to keep in the file
             )->Path:            # the file
     "Write a PNG with its provenance, whole or not at all. Raises `BadInput` where it can't be written."
     info = PngInfo()

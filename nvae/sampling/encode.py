@@ -17,8 +17,7 @@ def active_units(model:NVAE,     # in evaluation mode
                  x:torch.Tensor, # images (B, C, H, W), B > 1
                 )->list:         # per group, coarse to fine: share of its variables that are active
     "Share of latent variables whose noise, at the posterior's mean, varies over images by more than 0.01"
-    from nvae.sampling.encode import Moments
-    from nvae.sampling.encode import embed
+    from nvae.sampling.encode import Moments, embed
     moments = Moments()
     moments.add(embed(model, x, 'noise'))
     return moments.active()

@@ -28,7 +28,7 @@ from .recipe import Recipe, draw_all
 # %% ../../nbs/engine/sharing/01_provenance.ipynb #14b-recipe-025
 def provenance(model:NVAE, file,  # the model and the file it came from, as the person named it
                recipes:list|None, # None: the picture isn't of the prior
-               sha256:str=None,   # the model's hash, where it is known already
+               sha256:str | None=None,   # the model's hash, where it is known already
                **more,            # plain values; `grid`: arguments of `image_grid`
               )->dict:
     "What a saved picture carries"

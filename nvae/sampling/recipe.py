@@ -194,7 +194,7 @@ def _variants(model, r, noise, above):
     return difference(images, blanked(changed(())), r.difference) if r.difference else images
 
 def drawn(model:NVAE, r:Recipe,
-          kept:dict=None,   # what a recipe begins with, for the next that begins alike; empty it for other statistics
+          kept:dict | None=None,   # what a recipe begins with, for the next that begins alike; empty it for other statistics
          )->torch.Tensor:   # (n, C, H, W) in [0, 1]
     "The whole batch of a recipe, with the statistics that the model has"
     if r.kind == 'batch':
@@ -206,7 +206,7 @@ def drawn(model:NVAE, r:Recipe,
     return _variants(model, r, noise, above)
 
 def draw(model:NVAE, recipe:Recipe,
-         statistics:dict=None, # from `estimate_statistics` of its `estimation`, to save doing it again
+         statistics:dict | None=None, # from `estimate_statistics` of its `estimation`, to save doing it again
         )->torch.Tensor:       # (n, C, H, W) in [0, 1]; one image where the recipe has an index
     "The images of a recipe, always drawn as the whole batch"
     with using_statistics(model, statistics or estimate_statistics(model, *recipe.estimation)):

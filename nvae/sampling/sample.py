@@ -45,7 +45,7 @@ def sample_images(model:NVAE, n:int=9, temperature=1.0, # one number in 0–2, o
                   iterations:int=20,   # BatchNorm re-estimation passes; 0: the stored statistics
                   seed:int=0,          # of the latents (and of re-estimation and pixels)
                   pixels:str='mean',   # or 'sample'
-                  statistics:dict=None, # from `estimate_statistics`, to save doing it again
+                  statistics:dict | None=None, # from `estimate_statistics`, to save doing it again
                  )->torch.Tensor:      # (n, C, H, W) in [0, 1]
     "Unpicked samples from the prior; the model is unchanged afterwards. Raises `BadInput` for n < 1"
     if n < 1: raise BadInput(f"{n} images can't be drawn; ask for at least 1")

@@ -65,8 +65,8 @@ def likelihood_line(run:RunDir)->str|None: # None: it wasn't asked for
 
 def evaluate_run(model, run, options):
     "evaluation.json"
-    from nvae.files import write_text
     from nvae.evaluation.likelihood import evaluate, images_of
+    from nvae.files import write_text
     images = images_of(model.config)
     result = evaluate(model, images.test, **options, model_file=str(run.model), asked=options, **images.about)
     write_text(evaluation_file(run), json.dumps(result))

@@ -223,8 +223,8 @@ def as_html(notebook:Path, title:str)->Path:
 
 # %% ../../nbs/engine/schedule/04_dispatch.ipynb #18f-dispatch-019
 def run_plan(path,         # a YAML file
-             slots:int=None,   # how many runs at a time; None: one per graphics card, or one
-             cluster:str=None, # address of a Dask scheduler, or its scheduler file; None: one is made here
+             slots:int | None=None,   # how many runs at a time; None: one per graphics card, or one
+             cluster:str | None=None, # address of a Dask scheduler, or its scheduler file; None: one is made here
              runs='runs',      # folder of all runs
              dry_run=False,    # only show the table of runs
             )->int:            # exit code

@@ -31,7 +31,14 @@ from ..runs.checkpoint import newest_checkpoint, save_checkpoint
 from ..runs.folder import RunDir, held, read_metrics, read_status, rewind_metrics, write_status
 from .accelerator import tracker_settings
 from nvae.training.distributed import (
-    averaged, fingerprint, first_message, gather, is_distributed, max_over_processes, this_process, without_others,
+    averaged,
+    fingerprint,
+    first_message,
+    gather,
+    is_distributed,
+    max_over_processes,
+    this_process,
+    without_others,
 )
 from .monitor import assess, event, model_there_is, preview, record_training, update_status
 from .nonfinite import first_nonfinite_gradient, first_nonfinite_weight, locate_backward, locate_forward

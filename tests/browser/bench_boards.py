@@ -22,18 +22,18 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from chromium import find_chromium
 
-from nvae.boards.server import Server, with_parameters
 from nvae.bench import alone, machine, repeat
-from nvae.runs.checkpoint import save_model
+from nvae.boards.grid import sprite
+from nvae.boards.sample import SampleBoard
+from nvae.boards.server import Server, with_parameters
+from nvae.boards.session import Studio
 from nvae.config import load_config
 from nvae.errors import BadInput
-from nvae.sampling.explore import Change
 from nvae.network.cost import n_parameters
 from nvae.network.model import NVAE
+from nvae.runs.checkpoint import save_model
+from nvae.sampling.explore import Change
 from nvae.sampling.recipe import Recipe, drawn, with_variants
-from nvae.boards.sample import SampleBoard
-from nvae.boards.session import Studio
-from nvae.boards.grid import sprite
 
 WARM_UP = 3  # slides in the browser before those that count
 HANDLE = '.nvae-board .noUi-handle'

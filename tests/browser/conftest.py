@@ -8,9 +8,9 @@ from hands import Page, asked, run
 from playwright.sync_api import sync_playwright
 
 from nvae.boards.server import BOARDS, Server, with_parameters
-from nvae.runs.checkpoint import save_model
 from nvae.config import Config, ModelConfig
 from nvae.network.model import NVAE
+from nvae.runs.checkpoint import save_model
 
 SIZE = dict(width=1280, height=1300)
 

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from nvae.data.faces import draw_faces
-from nvae.sampling.provenance import like
 from nvae.plots.pictures import image_grid, png, to_pil
+from nvae.sampling.provenance import like
 
 OUTPUT = Path(__file__).parents[2] / 'test-output' / 'browser'
 LONG = 180_000  # ms, for a kernel that starts on a machine with other work

@@ -15,9 +15,9 @@ import yaml
 from training import MODEL, TRAIN
 
 from nvae.errors import BadInput
-from nvae.schedule.dispatch import run_plan
 from nvae.runs.folder import RunDir, held, holder, read_metrics, read_status, write_status
 from nvae.runs.listing import stop_run
+from nvae.schedule.dispatch import run_plan
 
 NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())']
 SIZE = {**MODEL, 'channels': 4}

@@ -16,19 +16,25 @@ import torch.distributed as dist
 import yaml
 from training import MODEL, TRAIN, config, differences, images
 
-from nvae.training import launch as processes
-from nvae.runs.checkpoint import read_checkpoint
-from nvae.errors import BadInput
 from nvae.data.batches import loaders_from
-from nvae.network.model import NVAE
+from nvae.errors import BadInput
 from nvae.machine import free_port
-from nvae.training.launch import fit_together
-from nvae.training.distributed import fingerprint, rank_and_size, this_process
-from nvae.runs.folder import RunDir, holder, open_run, read_metrics, read_status
+from nvae.network.model import NVAE
 from nvae.noise import own_generators
+from nvae.runs.checkpoint import read_checkpoint
+from nvae.runs.folder import RunDir, holder, open_run, read_metrics, read_status
+from nvae.training import launch as processes
+from nvae.training.distributed import fingerprint, rank_and_size, this_process
 from nvae.training.fit import (
-    Interrupted, after_step, checkpoint, forward_backward, start_or_resume, train_pass, train_step,
+    Interrupted,
+    after_step,
+    checkpoint,
+    forward_backward,
+    start_or_resume,
+    train_pass,
+    train_step,
 )
+from nvae.training.launch import fit_together
 
 LOOPBACK = 'lo' if sys.platform == 'linux' else 'lo0'
 CPU = dict(MASTER_ADDR='127.0.0.1', ACCELERATE_USE_CPU='true', GLOO_SOCKET_IFNAME=LOOPBACK)

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from training import MODEL, TRAIN, assert_same_run
 
-from nvae.runs.checkpoint import read_checkpoint
 from nvae.config import load_config
+from nvae.runs.checkpoint import read_checkpoint
 from nvae.runs.folder import RunDir, holder, open_run, read_status
 from nvae.training.fit import fit
 
