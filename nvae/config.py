@@ -6,7 +6,7 @@
 __all__ = ['Likelihood', 'Count', 'HeightAndWidth', 'Dataset', 'Precision', 'SECTIONS', 'MODEL_ALIASES',
            'TRAIN_ALIASES', 'ALIASED_VALUES', 'ALIASED_DEFAULTS', 'SUBFOLDER', 'Frozen', 'ModelConfig',
            'DataConfig', 'TrainConfig', 'Config', 'list_configs', 'find_config', 'parse_overrides',
-           'load_config', 'data_source', 'image_folder', 'key_table', 'json_schema', 'configured', 'flat']
+           'load_config', 'data_source', 'image_folder', 'configured', 'flat', 'key_table', 'json_schema']
 
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-004
 import json
@@ -29,13 +29,11 @@ Likelihood = Literal['bernoulli', 'normal', 'logistic_mixture', 'logistic_mixtur
 Count = Annotated[int, Field(ge=1)]
 HeightAndWidth = Annotated[list[Count], Field(min_length=2, max_length=2)]
 
-# %% ../nbs/engine/ground/03_config.ipynb #00-config-013
 class ModelConfig(Frozen):
     "The network and the images it models (NVAE, section 3). Widths double and resolutions halve per scale."
     image_size: Count | HeightAndWidth = Field(32, description="height and width in pixels: one number, or [H, W]")
     image_channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
-    n_bits: int = Field(
-        8, ge=1, le=8, description="bits per colour that are modelled; fewer than 8 quantises the images")
+    n_bits: int = Field(8, ge=1, le=8, description="bits per colour that are modelled; below 8 images are quantised")
     crop: int = Field(0, ge=0, description="pixels per side that the likelihood leaves out (2 for MNIST padded to 32)")
     n_scales: Count = Field(2, description="resolutions that carry latents")
     n_groups: Count = Field(2, description="latent groups of the largest scale")
@@ -43,10 +41,8 @@ class ModelConfig(Frozen):
     min_groups: Count = Field(1, description="but no fewer than this")
     z_channels: Count = Field(20, description="channels of one group's latent")
     channels: int = Field(32, ge=4, description="width of both towers at full resolution")
-    enc_channels: int | None = Field(
-        None, ge=4, description="width of the bottom-up tower, when it differs from channels")
-    dec_channels: int | None = Field(
-        None, ge=4, description="width of the top-down tower, when it differs from channels")
+    enc_channels: int | None = Field(None, ge=4, description="width of the bottom-up tower; none: channels")
+    dec_channels: int | None = Field(None, ge=4, description="width of the top-down tower; none: channels")
     channel_mult: float = Field(2, ge=1, le=4, description="the width's factor per halving")
     n_pre_blocks: int = Field(1, ge=0, description="halvings before the first scale (and doublings after the last)")
     n_pre_cells: Count = Field(2, description="cells per pre-process block")
@@ -54,8 +50,7 @@ class ModelConfig(Frozen):
     enc_cells: Count = Field(2, description="bottom-up cells per group")
     dec_cells: Count = Field(2, description="top-down cells per group")
     squeeze_excitation: bool = Field(True, description="a squeeze-and-excitation gate in every cell")
-    residual_posterior: bool = Field(
-        True, description="the posterior is given relative to the prior (NVAE, section 3.2)")
+    residual_posterior: bool = Field(True, description="the posterior is relative to the prior (NVAE, section 3.2)")
     n_flows: int = Field(0, ge=0, description="pairs of normalising flows per group")
     flows_in_prior: bool = Field(False, description="the flows belong to the prior too, and are used in sampling")
     likelihood: Likelihood = Field('logistic_mixture', description="distribution of the image given the latents")
@@ -66,24 +61,30 @@ class ModelConfig(Frozen):
     def _fill_widths(cls, given):
         "Write the towers' widths out, so that a stored configuration leaves nothing to guess"
         if not isinstance(given, dict): return given
-        filled = dict(given)
         channels = given.get('channels', cls.model_fields['channels'].default)
-        for key in ('enc_channels', 'dec_channels'):
-            if filled.get(key) is None:
-                filled[key] = channels
-        return filled
+        widths = {key: channels for key in ('enc_channels', 'dec_channels') if given.get(key) is None}
+        return given | widths
 
     @model_validator(mode='after')
     def _check_arithmetic(self):
-        _check_size(self)
-        _check_widths(self)
+        "Raises `ValueError` where halvings or widths don't come out, or the crop leaves nothing"
+        for side in self.size:
+            if side % 2**self.n_halvings: raise ValueError(_uneven_size(self, side))
+            if 2 * self.crop >= side:
+                raise ValueError(f"crop {self.crop} on both sides leaves nothing of image_size {side}")
+        for key, channels in (('enc_channels', self.enc_channels), ('dec_channels', self.dec_channels)):
+            try:
+                for level in range(self.n_halvings + 1):
+                    self.width(channels, level)
+            except ValueError as e:
+                raise ValueError(f"{key} {e}") from None
         return self
 
     @property
     def size(self)->tuple[int,int]:
         "Height and width in pixels"
-        if isinstance(self.image_size, int): return self.image_size, self.image_size
-        return tuple(self.image_size)
+        height, width = [self.image_size] * 2 if isinstance(self.image_size, int) else self.image_size
+        return height, width
 
     @property
     def n_halvings(self)->int:
@@ -93,10 +94,10 @@ class ModelConfig(Frozen):
     @property
     def groups_per_scale(self)->list[int]:
         "Latent groups of each scale, the largest scale first (16, 8, 4, …), as the official code counts"
+        if self.group_divisor == 1: return [self.n_groups] * self.n_scales
         counts = [self.n_groups]
-        for _ in range(self.n_scales - 1):
-            thinned = max(self.min_groups, counts[-1] // self.group_divisor)
-            counts.append(counts[-1] if self.group_divisor == 1 else thinned)
+        while len(counts) < self.n_scales:
+            counts.append(max(self.min_groups, counts[-1] // self.group_divisor))
         return counts
 
     @property
@@ -117,15 +118,13 @@ class ModelConfig(Frozen):
         halvings = [self.n_pre_blocks + scale for scale in self.scale_of_group]
         return [(self.z_channels, H >> n, W >> n) for n in halvings]
 
-    def width(self, channels:int, # enc_channels or dec_channels
-              level:int,          # halvings so far, 0 at full resolution
-             )->int:
-        "Channels of a tower after `level` halvings"
-        return int(self._exact_width(channels, level))
-
-    def _exact_width(self, channels, level):
-        "The same as a fraction: 1.1 is 11/10 here"
-        return channels * Fraction(str(self.channel_mult)) ** level
+    def width(self, channels:int | None, level:int)->int: # enc_channels or dec_channels; halvings so far
+        "Channels of a tower at some level; raises `ValueError` where that is a fraction"
+        channels = channels or self.channels
+        width = channels * Fraction(str(self.channel_mult)) ** level # 1.1 is 11/10 here
+        if width.denominator == 1: return int(width)
+        raise ValueError(f"{channels} × channel_mult {self.channel_mult:g}^{level} = {float(width):g} "
+                         f"is not a whole number of channels; change one of them")
 
     @property
     def is_plain(self)->bool:
@@ -142,30 +141,12 @@ class ModelConfig(Frozen):
         "Pixels are zeros and ones: the likelihood is Bernoulli's"
         return self.likelihood == 'bernoulli'
 
-# %% ../nbs/engine/ground/03_config.ipynb #00-config-015
-def _check_size(m):
-    "Raises `ValueError` where the halvings don't come out, or the crop leaves nothing"
-    factor = 2 ** m.n_halvings
-    for side in m.size:
-        if side % factor: raise ValueError(_uneven_size(m, side, factor))
-        if 2 * m.crop >= side: raise ValueError(f"crop {m.crop} on both sides leaves nothing of image_size {side}")
-
-def _uneven_size(m, side, factor):
+def _uneven_size(m, side):
     "Which sum doesn't come out, and the nearest side that would"
-    possible = factor * max(1, round(side / factor))
+    factor = 2**m.n_halvings
     return (f"image_size {side}: {m.n_pre_blocks} pre-process block(s) and {m.n_scales} scale(s) halve it "
             f"{m.n_halvings} times, but {side} / 2^{m.n_halvings} = {side / factor:g} is not whole; "
-            f"use {possible}, or fewer scales")
-
-def _check_widths(m):
-    "Raises `ValueError` where a tower would have a fraction of a channel"
-    for key in ('enc_channels', 'dec_channels'):
-        channels = getattr(m, key)
-        for level in range(m.n_halvings + 1):
-            width = m._exact_width(channels, level)
-            if width.denominator != 1:
-                raise ValueError(f"{key} {channels} × channel_mult {m.channel_mult:g}^{level} = {float(width):g} "
-                                 f"is not a whole number of channels; change one of them")
+            f"use {factor * max(1, round(side / factor))}, or fewer scales")
 
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-026
 Dataset = Literal['embedded', 'folder', 'mnist', 'fashion_mnist', 'cifar10', 'celeba']
@@ -175,13 +156,11 @@ class DataConfig(Frozen):
     dataset: Dataset = Field('embedded', description="embedded faces, a folder of images, or one of torchvision's sets")
     root: str | None = Field(None, description="the folder of images, or where torchvision's files lie")
     download: bool = Field(False, description="let torchvision fetch what is missing")
-    crop: Literal['center', 'random'] = Field(
-        'center', description="which part of an image that isn't of the model's shape")
+    crop: Literal['center', 'random'] = Field('center', description="which part of an image of another shape")
     flip: bool = Field(False, description="mirror training images left to right, half of the time")
     n_train: Count | None = Field(None, description="use only so many training images")
     n_test: Count | None = Field(None, description="use only so many test images")
-    test_fraction: float = Field(
-        0.1, gt=0, lt=1, description="share of a folder without a test/ sub-folder that is held out")
+    test_fraction: float = Field(0.1, gt=0, lt=1, description="held-out share of a folder without a test/ sub-folder")
     split_seed: int = Field(0, ge=0, description="seed of that choice")
     workers: int = Field(0, ge=0, description="threads that prepare batches ahead of the training step")
 
@@ -196,8 +175,7 @@ class TrainConfig(Frozen):
     lr: float = Field(1e-2, gt=0, le=100, description="highest learning rate")
     lr_min: float = Field(1e-4, ge=0, description="learning rate at the end of the cosine")
     lr_warmup: float = Field(5, ge=0, description="epochs over which the rate rises from 0")
-    cosine: Literal['step', 'epoch'] = Field(
-        'step', description="how often the rate moves along the cosine; per epoch as in the official code")
+    cosine: Literal['step', 'epoch'] = Field('step', description="when the rate moves; officially every epoch")
     weight_decay: float = Field(3e-4, ge=0, description="L2 penalty in the gradient")
     betas: tuple[float, float] = Field((0.9, 0.999), description="Adamax: decay of the mean and of the maximum")
     adamax_eps: float = Field(1e-3, gt=0, description="Adamax: added to the gradient's size")
@@ -208,13 +186,10 @@ class TrainConfig(Frozen):
     kl_weight: float = Field(1, ge=0, description="a constant factor on the KL")
     kl_balancing: bool = Field(True, description="even the groups' KL out while β < 1 (NVAE, appendix A)")
     spectral_lambda: float = Field(1e-2, ge=0, description="weight of the spectral regularisation")
-    spectral_lambda_start: float | None = Field(
-        None, gt=0, description="weight at the first step, annealed to spectral_lambda as β rises")
-    bn_lambda: float | None = Field(
-        None, ge=0, description="weight of the BatchNorm penalty; none: the spectral weight")
+    spectral_lambda_start: float | None = Field(None, gt=0, description="its weight at the first step, annealed with β")
+    bn_lambda: float | None = Field(None, ge=0, description="weight of the BatchNorm penalty; none: the spectral one")
     precision: Precision = Field('float32', description="arithmetic of the network; likelihoods stay in float32")
-    gradient_checkpointing: bool = Field(
-        False, description="recompute cells in the backward pass: less memory, more time")
+    gradient_checkpointing: bool = Field(False, description="recompute cells in the backward pass: saves memory")
     channels_last: bool = Field(True, description="memory layout of the feature maps; faster on nearly everything")
     ema_decay: float = Field(0, ge=0, lt=1, description="moving average of the weights; 0: none")
     checkpoint_every: float = Field(1, gt=0, description="epochs between checkpoints")
@@ -223,8 +198,7 @@ class TrainConfig(Frozen):
     eval_images: Count | None = Field(None, description="held-out images used for that; none: all")
     preview_every: float = Field(1, gt=0, description="epochs between sample grids")
     write_reconstructions: bool = Field(True, description="write reconstructions beside the sample grids")
-    tracker: str = Field(
-        'tensorboard', description="where metrics go besides metrics.jsonl: any of Accelerate's trackers, or none")
+    tracker: str = Field('tensorboard', description="where metrics go besides metrics.jsonl: Accelerate's, or none")
     seed: int = Field(0, ge=0, description="seed of the weights, the order of images and the latents")
 
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-033
@@ -232,9 +206,9 @@ class Config(Frozen):
     "Everything about one model: network, data, training"
     name: str = Field('model', pattern=r'^[A-Za-z0-9][\w.+-]*$', description="names the run's folder and files")
     description: str = Field('', description="one line for `nvae configs`")
-    model: ModelConfig = ModelConfig()
-    data: DataConfig = DataConfig()
-    train: TrainConfig = TrainConfig()
+    model: ModelConfig = ModelConfig.model_validate({})
+    data: DataConfig = DataConfig.model_validate({})
+    train: TrainConfig = TrainConfig.model_validate({})
 
     def to_dict(self)->dict:
         "Plain values, ready for JSON"
@@ -245,22 +219,18 @@ class Config(Frozen):
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=120)
 
     @classmethod
-    def from_dict(cls, d:dict,            # nested plain values, in our keys or in an earlier system's
-                  where:str='the configuration', # named in error messages
-                 )->'Config':
+    def from_dict(cls, d:dict, # nested plain values, in our keys or in an earlier system's
+                  where:str='the configuration')->'Config': # named in error messages
         "Validated configuration; raises `BadInput` naming the key, the nearest right one and the range"
         renamed = _renamed(d, where)
         try:
             return cls.model_validate(renamed)
         except ValidationError as error:
+            place = lambda location: '.'.join(str(part) for part in location[:2]) # section and key
             aliases = {Config: MODEL_ALIASES, TrainConfig: TRAIN_ALIASES}
-            raise BadInput(f"{where}: {explain_validation(error, cls, _section_and_key, aliases)}") from None
+            raise BadInput(f"{where}: {explain_validation(error, cls, place, aliases)}") from None
 
 SECTIONS = {'model': ModelConfig, 'data': DataConfig, 'train': TrainConfig}
-
-def _section_and_key(location):
-    "train.lr; what lies inside a value is left out"
-    return '.'.join(str(part) for part in location[:2])
 
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-037
 MODEL_ALIASES = dict(
@@ -274,7 +244,7 @@ TRAIN_ALIASES = dict(
     write_reconstruction='write_reconstructions', images_per_checkpoint='checkpoint_images',
     epochs_per_checkpoint='checkpoint_every', gradient_clipping='grad_clip', half_precision='precision',
     use_tensor_checkpoints='gradient_checkpointing')
-ALIASED_VALUES = dict(
+ALIASED_VALUES:dict[str, dict] = dict(
     sampling_method=dict(gaussian='normal', gaussian_mixture='normal_mixture',
                          logistic_mixture='logistic_mixture_per_channel'),
     half_precision={True: 'float16', False: 'float32'}, gradient_clipping={False: None})
@@ -282,7 +252,6 @@ ALIASED_DEFAULTS = dict(
     data=dict(dataset='folder', root='dataset'), model=dict(image_size=64, dec_cells=1, likelihood='normal', n_mix=3),
     train=dict(spectral_lambda=5e-2, batch_size=20, checkpoint_every=2))
 
-# %% ../nbs/engine/ground/03_config.ipynb #00-config-038
 def _translate(section, aliases):
     "One section in our words; `num_cells_per_block_prepost` speaks of pre- and post-process cells at once"
     out = {}
@@ -296,7 +265,9 @@ def _translate(section, aliases):
 
 def _renamed(d, where):
     "Our nested form of a file: aliases resolved, a flat file put under `model`"
-    _check_mappings(d, where)
+    _check_mapping(d, where)
+    for key in d.keys() & {*SECTIONS, 'training_parameters'}:
+        _check_mapping(d[key], f"{where}: {key}")
     d = dict(d)
     flat = {key: d.pop(key) for key in list(d) if key in MODEL_ALIASES or key == 'n_mix'}
     training = d.pop('training_parameters', None)
@@ -309,15 +280,10 @@ def _renamed(d, where):
             d[section] = _translate(d[section], aliases)
     return d
 
-def _check_mappings(d, where):
-    "A file must be keys and values, and so must each of its sections; raises `BadInput`"
-    parts = {where: d}
-    if isinstance(d, dict):
-        parts |= {f"{where}: {key}": d[key] for key in (*SECTIONS, 'training_parameters') if key in d}
-    for place, part in parts.items():
-        if not isinstance(part, dict):
-            found = f"{type(part).__name__} {str(part)[:40]!r}"
-            raise BadInput(f"{place}: expected keys and values (`n_scales: 3`), found {found}")
+def _check_mapping(values, place):
+    if not isinstance(values, dict):
+        found = f"{type(values).__name__} {str(values)[:40]!r}"
+        raise BadInput(f"{place}: expected keys and values (`n_scales: 3`), found {found}")
 
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-042
 def list_configs()->dict[str, Path]: # name → file
@@ -327,7 +293,6 @@ def list_configs()->dict[str, Path]: # name → file
         found |= {path.stem: path for path in sorted(folder.glob('*.yaml'))}
     return found
 
-# %% ../nbs/engine/ground/03_config.ipynb #00-config-043
 def find_config(name:str)->Path: # a name in `list_configs`, or a path to a YAML file
     "The file of a configuration; raises `BadInput` with the nearest name"
     path = Path(name).expanduser()
@@ -355,24 +320,20 @@ def _locate_key(key):
     known = [k for cls in searched.values() for k in cls.model_fields] or list(SECTIONS)
     raise BadInput(f"--set {key}: there is no such key{nearest(name, known)}")
 
-def _read_assignments(texts):
-    "{'epochs': 3} from ['epochs=3']"
-    values = {}
-    for text in texts:
-        key, equals, value = text.partition('=')
-        if not equals: raise BadInput(f"--set {text}: write it as key=value")
-        try:
-            values[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise BadInput(f"--set {text}: the value is not readable as YAML") from None
-    return values
+def _read_assignment(text):
+    "('epochs', 3) from 'epochs=3'"
+    key, equals, value = text.partition('=')
+    if not equals: raise BadInput(f"--set {text}: write it as key=value")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise BadInput(f"--set {text}: the value is not readable as YAML") from None
 
 def parse_overrides(overrides)->dict: # {'train': {'epochs': 3}, …}
     "Overrides given as a mapping, or as `key=value` strings whose values are read as YAML; raises `BadInput`"
-    if not isinstance(overrides, dict):
-        overrides = _read_assignments(overrides)
+    given = overrides if isinstance(overrides, dict) else dict(map(_read_assignment, overrides))
     out = {}
-    for key, value in overrides.items():
+    for key, value in given.items():
         section, name = _locate_key(key)
         part = out.setdefault(section, {}) if section else out
         part[name] = value
@@ -381,25 +342,20 @@ def parse_overrides(overrides)->dict: # {'train': {'epochs': 3}, …}
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-047
 def load_config(name:str,     # a configuration's name, or the path of a YAML file
                 overrides=(), # {'train.epochs': 3} or ['epochs=3']
-               )->Config:     # raises `BadInput` naming the file, the key and what would be right
-    "The configuration of that name, checked whole"
+               )->Config:
+    "A configuration, checked whole; raises `BadInput` naming the file, the key and what would be right"
     path = find_config(name)
     where = shown(path)
     given = {'name': path.stem, **_renamed(read_yaml(path) or {}, where)}
     cfg = Config.from_dict(given, where) # so that a fault of the file is not put down to --set
     if not overrides: return cfg
-    return Config.from_dict(_overridden(given, parse_overrides(overrides)), f"{where} with --set")
-
-def _overridden(given, overrides):
-    "A file's values with the overrides put in; widths that the file made of other `channels` are forgotten"
-    changed = dict(given)
-    for key, value in overrides.items():
-        changed[key] = {**given.get(key, {}), **value} if key in SECTIONS else value
-    model = overrides.get('model', {})
-    if 'channels' in model:
-        for key in {'enc_channels', 'dec_channels'} - model.keys():
-            changed['model'].pop(key, None)
-    return changed
+    new = parse_overrides(overrides)
+    for key, value in new.items():
+        given[key] = {**given.get(key, {}), **value} if key in SECTIONS else value
+    if 'channels' in new.get('model', {}): # forget the widths that the file made of others
+        for key in {'enc_channels', 'dec_channels'} - new['model'].keys():
+            given['model'].pop(key, None)
+    return Config.from_dict(given, f"{where} with --set")
 
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-data-1
 SUBFOLDER = dict( # that torchvision makes below its root
@@ -416,8 +372,7 @@ def data_source(where:str, cfg:Config)->dict: # dataset and perhaps root, for a 
     if where not in known:
         raise BadInput(f"--data {where}: neither a folder nor a data set{nearest(where, known)}; "
                        f"the data sets are {', '.join(known)}")
-    if where == cfg.data.dataset: return dict(dataset=where)
-    return dict(dataset=where, root=None)
+    return dict(dataset=where) if where == cfg.data.dataset else dict(dataset=where, root=None)
 
 def image_folder(root)->Path:
     "That folder; raises `BadInput` where there is none"
@@ -427,10 +382,23 @@ def image_folder(root)->Path:
                        "give a folder of images, in any sub-folders, with --data FOLDER")
     return path
 
+def configured(name:str, overrides=(), data=None)->Config: # as for `load_config`; what `--data` says
+    "The configuration of a run; raises `BadInput`"
+    cfg = load_config(name, overrides)
+    if data is None: return cfg
+    plain = cfg.to_dict()
+    plain['data'] |= data_source(str(data), cfg)
+    return Config.from_dict(plain, f"--data {data}")
+
+def flat(overrides)->dict: # {'train.epochs': 3}
+    "Overrides as a notebook shows them"
+    found = parse_overrides(overrides)
+    sections = {key: found.pop(key) for key in SECTIONS if key in found}
+    return found | {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
+
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-054
-def key_table(cls, # ModelConfig, DataConfig or TrainConfig
-             )->str: # a Markdown table
-    "Every key of a section: default, allowed values, meaning"
+def key_table(cls)->str: # ModelConfig, DataConfig or TrainConfig
+    "Every key of a section as a Markdown table: default, allowed values, meaning"
     rows = ['| key | default | allowed | meaning |', '|---|---|---|---|']
     for key, field in cls.model_fields.items():
         default = '—' if field.default is None else field.default
@@ -446,24 +414,3 @@ def json_schema()->dict:
 if __name__ == '__main__' and '__file__' in globals():
     schema = json.dumps(json_schema(), indent=1, ensure_ascii=False)
     write_text(find_asset('model_configs') / 'schema.json', schema + '\n')
-
-# %% ../nbs/engine/ground/03_config.ipynb #18-schedule-019
-def configured(name:str, overrides=(), # as for `train_headless`
-               data=None,
-              )->Config:
-    "The configuration of a run; raises `BadInput`"
-    cfg = load_config(name, overrides)
-    if data is None: return cfg
-    plain = cfg.to_dict()
-    plain['data'] |= data_source(str(data), cfg)
-    return Config.from_dict(plain, f"--data {data}")
-
-def flat(overrides)->dict: # {'train.epochs': 3}
-    "Overrides as a notebook shows them"
-    found = {}
-    for key, value in parse_overrides(overrides).items():
-        if isinstance(value, dict):
-            found |= {f"{key}.{name}": setting for name, setting in value.items()}
-        else:
-            found[key] = value
-    return found

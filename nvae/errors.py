@@ -15,36 +15,29 @@ from pydantic import BaseModel, ValidationError
 class BadInput(ValueError):
     "Something a person gave us can't be used; the message says what, where, and what to do instead."
 
-# %% ../nbs/engine/ground/00_errors.ipynb #00-config-008
-def nearest(word:str, # what was written
-            words,    # the words that would have been right
-           )->str:    # " (did you mean 'x'?)", or "" when nothing is close
-    "A suggestion to append to an error message"
+def nearest(word:str, words)->str: # what was written, the words that would have been right
+    "A suggestion to append to an error message: \" (did you mean 'x'?)\", or nothing where no word is close"
     close = difflib.get_close_matches(str(word), [str(w) for w in words], n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 # %% ../nbs/engine/ground/00_errors.ipynb #00-config-035
-def allowed_values(model, # a class of keys, such as `ModelConfig`
-                   key:str)->str: # 'one of a, b', '> 0 and ≤ 100'; empty where nothing limits it
-    "The range of a key in words, from its schema"
+LIMITS = {'minimum': '≥', 'exclusiveMinimum': '>', 'maximum': '≤', 'exclusiveMaximum': '<'}
+
+def allowed_values(model, key:str)->str: # a class of keys, such as `ModelConfig`, and one of them
+    "The range of a key in words, from its schema: 'one of a, b' or '> 0 and ≤ 100'; empty where nothing limits it"
     schema = model.model_json_schema()['properties'].get(key, {})
-    alternatives = [schema, *schema.get('anyOf', [])]
     limits = []
-    for part in alternatives:
-        if 'enum' in part: return 'one of ' + ', '.join(str(value) for value in part['enum'])
+    for part in [schema, *schema.get('anyOf', [])]:
+        if 'enum' in part: return 'one of ' + ', '.join(map(str, part['enum']))
         limits += [f"{sign} {part[name]:g}" for name, sign in LIMITS.items() if name in part]
     return ' and '.join(limits)
 
-LIMITS = {'minimum': '≥', 'exclusiveMinimum': '>', 'maximum': '≤', 'exclusiveMaximum': '<'}
-
-# %% ../nbs/engine/ground/00_errors.ipynb #00-config-035b
-def explain_validation(error:ValidationError, # what pydantic raised
-                       model,                 # the class that was to be filled
-                       place,                 # function (pydantic's path of an error) → the place in words
-                       aliases=None,          # class → further keys that it takes
-                       words=None,            # kind of error (pydantic's name) → what to say of it
-                       limit:int=3,           # errors that are told
-                      )->str:                 # one line
+def explain_validation(error:ValidationError, model, # what pydantic raised, the class that was to be filled
+                       place,        # function (pydantic's path of an error) → the place in words
+                       aliases=None, # class → further keys that it takes
+                       words=None,   # kind of error (pydantic's name) → what to say of it
+                       limit:int=3,  # errors that are told
+                      )->str:        # one line
     "What is wrong with a person's values, where, and what would be right; keys that don't exist come first"
     found = sorted(error.errors(), key=lambda e: e['type'] != 'extra_forbidden')
     return '; '.join(_in_words(e, model, place, aliases or {}, words or {}) for e in found[:limit])
@@ -53,19 +46,21 @@ def _in_words(e, model, place, aliases, words):
     "One of pydantic's errors"
     kind, location = e['type'], e['loc']
     holder, key = _holder(model, location)
-    if kind == 'extra_forbidden':
-        known = [*holder.model_fields, *aliases.get(holder, ())]
-        return _at(place(location[:-1]), f"there is no key '{key}'{nearest(key, known)}")
-    if kind == 'missing': return _at(place(location[:-1]), f"{key} is missing")
-    if kind == 'value_error': return _at(place(location), str(e['ctx']['error']))
-    if kind in words: return _at(place(location), words[kind])
-    reason, allowed = e['msg'][0].lower() + e['msg'][1:], allowed_values(holder, key)
-    if allowed:
-        reason += f'; allowed: {allowed}'
-    return _at(place(location), f"{repr(e['input'])[:60]} is not possible ({reason})")
+    if kind in ('extra_forbidden', 'missing'):
+        location = location[:-1]
+    where = place(location)
+    return (f"{where}: " if where else '') + _problem(e, holder, key, aliases, words)
 
-def _at(place, problem):
-    return f"{place}: {problem}" if place else problem
+def _problem(e, holder, key, aliases, words):
+    kind = e['type']
+    if kind == 'extra_forbidden':
+        return f"there is no key '{key}'{nearest(key, [*holder.model_fields, *aliases.get(holder, ())])}"
+    if kind == 'missing': return f"{key} is missing"
+    if kind == 'value_error': return str(e['ctx']['error'])
+    if kind in words: return words[kind]
+    allowed = allowed_values(holder, key)
+    limits = f'; allowed: {allowed}' if allowed else ''
+    return f"{repr(e['input'])[:60]} is not possible ({e['msg'][0].lower()}{e['msg'][1:]}{limits})"
 
 def _holder(model, location):
     "The class that holds the value at pydantic's path, and the value's key there"
@@ -80,7 +75,4 @@ def _holder(model, location):
 def _models_in(annotation):
     "The classes of keys that a field's type speaks of"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel): return [annotation]
-    found = []
-    for part in get_args(annotation):
-        found += _models_in(part)
-    return found
+    return [model for part in get_args(annotation) for model in _models_in(part)]

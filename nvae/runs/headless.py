@@ -19,7 +19,7 @@ from typing import NamedTuple
 from ..config import Config, configured, flat, image_folder
 from ..errors import BadInput
 from ..files import find_asset, shown
-from ..machine import signals
+from ..machine import stop_requests
 from .folder import RunDir, open_run, read_metrics, read_status, write_status
 from .progress import Bar, clock
 
@@ -170,7 +170,7 @@ def trained(run:RunDir,      # that nobody else is training
             show,            # called again and again with what status.json says
            )->Ended:
     "Execute the training notebook to its end; raises `BadInput` that only shows when it runs"
-    with signals() as got:
+    with stop_requests(impatient=False) as got:
         write_status(run, state='starting', message='starting the kernel')
         try:
             return outcome(run_watched(run, parameters, show, got), got, run)

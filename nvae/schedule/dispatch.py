@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..errors import BadInput
 from ..files import find_asset, shown
-from ..machine import signals
+from ..machine import stop_requests
 from ..runs.folder import RunDir, held, holder, read_status
 from ..runs.headless import Ended, ask_to_stop, asked_to_stop, execute, is_done, new_kernel
 from ..runs.listing import columns, state_of
@@ -270,7 +270,7 @@ def work_through(jobs, slots, cluster, runs, folder, made)->int: # made: when th
             screen.ends[job.name] = Ended('done', '', 0)
         else:
             todo.append(job)
-    with signals() as got:
+    with stop_requests(impatient=False) as got:
         if todo:
             ends = train_all(todo, slots, cluster, runs, screen, got)
     for name, ended in ends.items():
