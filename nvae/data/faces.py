@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['PALETTES', 'CHOICES', 'RANGES', 'ODDS', 'FACTORS', 'GOLDEN', 'LAST_SHIFT', 'ROUNDS', 'ANGLES', 'CIRCLE',
            'T', 'Head', 'HEADS', 'COLOURS', 'INK', 'WHITE', 'RED', 'HAIRLINES', 'DRAPES', 'BUN',
-           'CURLS_IN_FRONT', 'ARC', 'ARC_OF_CURLS', 'FLAT', 'SHOULDERS', 'NECK', 'THROAT', 'CLOTHES', 'EAR',
-           'CHEEK', 'NOSE', 'MOUSTACHE', 'THROAT_RGB', 'TONGUE_RGB', 'TEETH_RGB', 'BENDS', 'MOUTHS', 'BROWS',
-           'EYEBALL', 'IRIS', 'UPPER_LID', 'LOWER_LID', 'GOLD', 'BLACK', 'GLARE', 'FRAMES', 'DARK', 'LENSES',
-           'PARTS', 'drawing_version', 'uniform', 'face_factors', 'superellipse', 'oval', 'between', 'stroke',
-           'ring', 'head', 'part', 'cap', 'drape', 'jaw', 'rgb', 'mix', 'describe', 'Layer', 'placed',
-           'hair_behind', 'hair_front', 'body', 'ear', 'cheek', 'skin', 'beard', 'nose', 'mouth', 'brow',
-           'eye', 'lens', 'glasses', 'pair', 'paint', 'normals', 'light', 'draw_faces']
+           'CURLS_IN_FRONT', 'ARC', 'ARC_OF_CURLS', 'FLAT', 'SHOULDERS', 'BODY', 'EAR', 'CHEEKS', 'NOSE',
+           'MOUSTACHE', 'THROAT', 'TONGUE', 'TEETH', 'BENDS', 'CLOSED', 'MOUTHS', 'BROWS', 'EYEBALL', 'IRIS',
+           'UPPER_LID', 'LOWER_LID', 'GOLD', 'BLACK', 'GLARE', 'FRAMES', 'LENSES', 'PARTS', 'drawing_version',
+           'uniform', 'face_factors', 'superellipse', 'oval', 'between', 'stroke', 'ring', 'head', 'part',
+           'cap', 'drape', 'jaw', 'rgb', 'mix', 'describe', 'Layer', 'placed', 'hair_behind', 'hair_front',
+           'body', 'ear', 'skin', 'beard', 'nose', 'mouth', 'brow', 'eye', 'lens', 'glasses', 'pair', 'paint',
+           'normals', 'light', 'draw_faces']
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-003
 import math
@@ -50,10 +50,7 @@ FACTORS = {**{name: tuple(colours) for name, colours in PALETTES.items()}, **CHO
 GOLDEN, LAST_SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(31) # constants of SplitMix64
 ROUNDS = [(np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB))]
 
-def uniform(index,    # (N,) image numbers
-            seed:int, # 0 or more
-            name:str, # what the numbers are for
-           )->np.ndarray: # (N,) in [0, 1), float64
+def uniform(index, seed:int, name:str)->np.ndarray: # (N,) image numbers, 0 or more, of a factor; (N,) in [0, 1), float64
     "Numbers that depend on their arguments alone, as good as random (SplitMix64)"
     z = np.asarray(index, np.uint64)
     for salt in (seed, zlib.crc32(name.encode())):
@@ -63,10 +60,8 @@ def uniform(index,    # (N,) image numbers
         z = z ^ (z >> LAST_SHIFT)
     return (z >> np.uint64(11)) / 2.**53
 
-def face_factors(index,      # (N,) image numbers
-                 seed:int=0, # 0 or more
-                )->dict:     # name → (N,): number of the choice (int64), or value (float32)
-    "The factors of those faces, each drawn independently of the others"
+def face_factors(index, seed:int=0)->dict: # (N,) image numbers, 0 or more; name → (N,)
+    "The factors of those faces, each drawn independently: numbers of choices (int64), or values (float32)"
     return {name: _chosen(name, choices, uniform(index, seed, name)) for name, choices in FACTORS.items()}
 
 def _chosen(name, choices, u):
@@ -100,11 +95,11 @@ def stroke(x, y, width):
     "A line with a width at each of its points"
     return between(x, y - width / 2, y + width / 2)
 
-def ring(centre, outline, radii, width):
+def ring(outline, radii, width):
     "The band of twice `width` along an outline"
     outer = outline * np.add(radii, width)
     inner = outline * np.subtract(radii, width)
-    return np.concatenate([outer, outer[:1], inner[:1], inner[::-1]]) + centre
+    return np.concatenate([outer, outer[:1], inner[:1], inner[::-1]])
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-021
 Head = namedtuple('Head', 'half_width half_height power narrowing') # a superellipse that narrows towards the jaw
@@ -134,11 +129,10 @@ def cap(shape, grow, line):
 
 def drape(shape, grow, length):
     "Hair that falls behind a head, down to a length"
-    outline, rx = head(shape, grow), HEADS[shape].half_width + grow
-    top = part(outline, outline[:, 1] <= .001)
-    right = np.array([(rx + .012, length), (rx - .05, length + .04)])
-    left = (right * (-1, 1))[::-1]
-    return np.concatenate([top, right, left])
+    outline = head(shape, grow)
+    width, tip = HEADS[shape].half_width + grow + .012, HEADS[shape].half_width + grow - .05
+    ends = [(width, length), (tip, length + .04), (-tip, length + .04), (-width, length)]
+    return np.concatenate([part(outline, outline[:, 1] <= .001), ends])
 
 @cache
 def jaw(shape):
@@ -160,36 +154,34 @@ def mix(a, b, share):
 COLOURS = {name: {k: rgb(c) for k, c in colours.items()} for name, colours in PALETTES.items()}
 INK, WHITE, RED = rgb('241c22'), rgb('ffffff'), rgb('b4323c')
 
-def describe(factors, # as `face_factors` gives them
-             i=0,     # which of the faces
-            )->SimpleNamespace: # each factor's value by name, and colours as `skin_rgb`, …
-    "One face in words and colours"
-    face = {}
-    for name, choices in FACTORS.items():
-        value = factors[name][i]
-        face[name] = float(value) if name in RANGES else choices[value]
+def describe(factors, i=0)->SimpleNamespace: # as `face_factors` gives them, which of the faces
+    "One face in words and colours: each factor's value by name, and `skin_rgb`, `beard_rgb`, …"
+    face = {name: float(factors[name][i]) for name in RANGES}
+    for name in PALETTES | CHOICES:
+        face[name] = FACTORS[name][factors[name][i]]
     for name, colours in COLOURS.items():
         face[name.removesuffix('_colour') + '_rgb'] = colours[face[name]]
-    return SimpleNamespace(**face)
+    return SimpleNamespace(**face, beard_rgb=mix(face['hair_rgb'], face['skin_rgb'], .12))
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-028b
 class Layer(NamedTuple):
     "A shape whose colour depends on the person"
-    own: str           # the person's colour: skin, hair, eye or clothes
+    own: str            # the person's colour: skin, hair, beard, eye or clothes
     towards: np.ndarray # colour that it is mixed with
-    share: float       # of that
-    lit: int           # how far the light models it, 0 to 255
+    share: float        # of that
+    lit: int            # how far the light models it, 0 to 255
     outline: np.ndarray
-    x: float = 0.      # place within the part
+    x: float = 0.       # place within the part
     y: float = 0.
+    turn: float = 0.    # how far it moves to the right when the head turns
 
 def placed(f, layers, x=0., y=0., size=1.):
     "The shapes of a part at (x, y); `size` is a factor on the outlines"
     shapes = []
     for layer in layers:
         colour = mix(getattr(f, f'{layer.own}_rgb'), layer.towards, layer.share)
-        outline = layer.outline * size + (x + layer.x, y + layer.y)
-        shapes.append((colour, layer.lit, outline))
+        place = (x + layer.x + layer.turn * f.turn, y + layer.y)
+        shapes.append((colour, layer.lit, layer.outline * size + place))
     return shapes
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-030
@@ -211,19 +203,12 @@ def hair_behind(f):
     "What of the hair is seen behind the head"
     shape, style = f.face_shape, f.hair_style
     if style == 'bun': return placed(f, BUN, y=-HEADS[shape].half_height)
-    outlines = []
-    if style in DRAPES:
-        outlines = [drape(shape, *DRAPES[style])]
-    if style == 'curly':
-        outlines = _curls_behind(HEADS[shape])
+    outlines = [drape(shape, *DRAPES[style])] if style in DRAPES else []
+    if style == 'curly': # a crown, and curls along it
+        rx, ry = HEADS[shape].half_width, HEADS[shape].half_height
+        places = ARC_OF_CURLS * (rx + .06, ry + .02) + (0, -.06)
+        outlines = [oval(rx + .10, ry + .045) + (0, -.06), *(oval(.072, .072) + place for place in places)]
     return [(mix(f.hair_rgb, INK, .22), 255, outline) for outline in outlines]
-
-def _curls_behind(head):
-    "A crown and the curls along it"
-    rx, ry = head.half_width, head.half_height
-    middles = ARC_OF_CURLS * (rx + .06, ry + .02) + (0, -.06)
-    crown = oval(rx + .10, ry + .045) + (0, -.06)
-    return [crown, *(oval(.072, .072) + middle for middle in middles)]
 
 def hair_front(f):
     "What of the hair is seen in front of the head"
@@ -238,63 +223,57 @@ def hair_front(f):
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-034
 FLAT, SHOULDERS = 0 * T, .35 + .115 * np.abs(.75 * T / .4)**1.8
-NECK = [Layer('skin', INK, .10, 255, between(.095 * T, FLAT + .15, FLAT + .42))]
-THROAT = [Layer('skin', INK, .28, 255, oval(.115, .10), y=.23)]
-CLOTHES = (Layer('clothes', INK, 0, 235, between(.75 * T, SHOULDERS, FLAT + 1.2)),
-           Layer('skin', INK, .06, 255, oval(.105, .072), y=.335),
-           Layer('clothes', INK, .25, 235, ring((0, .335), CIRCLE, (.112, .078), .010)))
-EAR = (Layer('skin', INK, .05, 255, oval(.042, .060), y=.02), Layer('skin', RED, .22, 255, oval(.022, .036), y=.02))
-CHEEK = (Layer('skin', RED, .08, 255, oval(.0567, .04185), y=.105),
-         Layer('skin', RED, .16, 255, oval(.042, .031), y=.105))
-NOSE = (Layer('skin', INK, .20, 255, oval(.034, .020), y=.082),
-        Layer('skin', WHITE, .07, 255, oval(.030, .026), y=.066),
-        Layer('skin', WHITE, .10, 255, np.array([(-.013, -.03), (.013, -.03), (.022, .07), (-.022, .07)])))
-MOUSTACHE = between(.088 * T, .104 + .026 * T**2, .140 + .024 * T**2)
+BODY = (Layer('skin', INK, .10, 255, between(.095 * T, FLAT + .15, FLAT + .42)),
+        Layer('skin', INK, .28, 255, oval(.115, .10), y=.23, turn=.01),
+        Layer('clothes', INK, 0, 235, between(.75 * T, SHOULDERS, FLAT + 1.2)),
+        Layer('skin', INK, .06, 255, oval(.105, .072), y=.335),
+        Layer('clothes', INK, .25, 235, ring(CIRCLE, (.112, .078), .010), y=.335))
+EAR = (Layer('skin', INK, .05, 255, oval(.042, .060), y=.02, turn=-.012),
+       Layer('skin', RED, .22, 255, oval(.022, .036), y=.02, turn=-.012))
+CHEEKS = [Layer('skin', RED, share, 255, oval(rx, ry), x, .105, .05)
+          for x in (-.128, .128) for share, rx, ry in ((.08, .0567, .04185), (.16, .042, .031))]
+NOSE = (Layer('skin', INK, .20, 255, oval(.034, .020), y=.082, turn=.068),
+        Layer('skin', WHITE, .07, 255, oval(.030, .026), y=.066, turn=.068),
+        Layer('skin', WHITE, .10, 255, np.array([(-.013, -.03), (.013, -.03), (.022, .07), (-.022, .07)]), turn=.068))
+MOUSTACHE = [Layer('beard', INK, .12, 255, between(.088 * T, .104 + .026 * T**2, .140 + .024 * T**2), turn=.05)]
 
 def body(f):
     "Neck and clothes"
-    return placed(f, NECK) + placed(f, THROAT, .01 * f.turn) + placed(f, CLOTHES)
+    return placed(f, BODY)
 
 def ear(f, side):
     "One ear; it moves against the turn"
-    at_rest = side * (HEADS[f.face_shape].half_width + .005)
-    return placed(f, EAR, at_rest - .012 * f.turn)
-
-def cheek(f, side):
-    "One flushed cheek"
-    return placed(f, CHEEK, .128 * side + .05 * f.turn)
+    return placed(f, EAR, side * (HEADS[f.face_shape].half_width + .005))
 
 def skin(f):
-    "The face itself"
-    return [(f.skin_rgb, 255, head(f.face_shape)), *cheek(f, -1), *cheek(f, 1)]
+    "The face itself, with flushed cheeks"
+    return [(f.skin_rgb, 255, head(f.face_shape)), *placed(f, CHEEKS)]
 
 def beard(f):
     "Nothing, a moustache, or that and a full beard"
-    colour = mix(f.hair_rgb, f.skin_rgb, .12)
-    moustache = (mix(colour, INK, .12), 255, MOUSTACHE + (.05 * f.turn, 0))
-    full = (colour, 255, jaw(f.face_shape))
-    return dict(none=[], moustache=[moustache], full=[full, moustache])[f.beard]
+    moustache = [] if f.beard == 'none' else placed(f, MOUSTACHE)
+    return [(f.beard_rgb, 255, jaw(f.face_shape)), *moustache] if f.beard == 'full' else moustache
 
 def nose(f):
     "It moves most with the turn"
-    return placed(f, NOSE, .068 * f.turn)
+    return placed(f, NOSE)
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-037
-THROAT_RGB, TONGUE_RGB, TEETH_RGB = rgb('5c1f28'), rgb('c75b62'), rgb('fbf6ee')
+THROAT, TONGUE, TEETH = rgb('5c1f28'), rgb('c75b62'), rgb('fbf6ee')
 BENDS = dict(smile=.042, neutral=-.004, frown=-.038) # how far the corners of a closed mouth are up
-MOUTHS = {name: [Layer('skin', RED, .62, 200, stroke(.078 * T, .178 + bend * (.5 - T**2), .030 - .015 * T**2))]
-          for name, bend in BENDS.items()}
-MOUTHS['open'] = (Layer('skin', RED, .62, 200, oval(.054, .052), y=.190),
-                  Layer('skin', THROAT_RGB, 1, 200, oval(.038, .037), y=.190),
-                  Layer('skin', TONGUE_RGB, 1, 200, oval(.025, .015), y=.210))
-MOUTHS['grin'] = (Layer('skin', THROAT_RGB, 1, 200, between(.09 * T, .164 - .018 * T**2, .242 - .084 * T**2)),
-                  Layer('skin', TEETH_RGB, 1, 120, between(.078 * T, .169 - .010 * T**2, .202 - .038 * T**2)))
+CLOSED = {name: stroke(.078 * T, .178 + bend * (.5 - T**2), .030 - .015 * T**2) for name, bend in BENDS.items()}
+MOUTHS = {name: [Layer('skin', RED, .62, 200, outline, turn=.055)] for name, outline in CLOSED.items()}
+MOUTHS['open'] = (Layer('skin', RED, .62, 200, oval(.054, .052), 0, .190, .055),
+                  Layer('skin', THROAT, 1, 200, oval(.038, .037), 0, .190, .055),
+                  Layer('skin', TONGUE, 1, 200, oval(.025, .015), 0, .210, .055))
+MOUTHS['grin'] = (Layer('skin', THROAT, 1, 200, between(.09 * T, .164 - .018 * T**2, .242 - .084 * T**2), turn=.055),
+                  Layer('skin', TEETH, 1, 120, between(.078 * T, .169 - .010 * T**2, .202 - .038 * T**2), turn=.055))
 BROWS = dict( # lift, slope towards the middle, arch
     flat=(0, 0, .010), raised=(.036, 0, .016), stern=(-.012, .030, .004), worried=(.012, -.030, .004))
 
 def mouth(f):
     "Closed, open, or a grin with teeth"
-    return placed(f, MOUTHS[f.mouth], .055 * f.turn)
+    return placed(f, MOUTHS[f.mouth])
 
 def brow(f, side):
     "One brow"
@@ -312,33 +291,30 @@ UPPER_LID, LOWER_LID = -.060 * np.sqrt(1 - .92 * T**2), -.034 * np.sqrt(1 - .9 *
 def eye(f, side):
     "One eye; its iris follows the gaze"
     x, size = .1 * side + .05 * f.turn, 1.08 * f.eye_size
-    lid = between(.066 * size * T + x, UPPER_LID * size, LOWER_LID * size - .004)
     iris = placed(f, IRIS, x + .018 * f.gaze, size=size)
+    lid = between(.066 * size * T + x, UPPER_LID * size, LOWER_LID * size - .004)
     return [*placed(f, EYEBALL, x, size=size), *iris, (mix(f.skin_rgb, INK, .72), 200, lid)]
 
 GOLD, BLACK, GLARE = rgb('b98a3a'), rgb('2c2730'), rgb('5a6783')
 FRAMES = dict(round=(.084, GOLD), square=(.088, BLACK), sunglasses=(.094, BLACK)) # half width of a lens, colour
-DARK = superellipse(2.7)
 LENSES = dict(
-    round=[Layer('skin', GOLD, 1, 120, ring((0, .004), superellipse(2.), (.084, .082), .011))],
-    square=[Layer('skin', BLACK, 1, 120, ring((0, .004), superellipse(3.6), (.088, .068), .011))],
-    sunglasses=[Layer('skin', BLACK, 1, 90, DARK * (.094, .075), y=.004),
-                Layer('skin', GLARE, 1, 60, DARK * (.080, .04125), y=-.018)])
+    round=[Layer('skin', GOLD, 1, 120, ring(CIRCLE, (.084, .082), .011), y=.004, turn=.055)],
+    square=[Layer('skin', BLACK, 1, 120, ring(superellipse(3.6), (.088, .068), .011), y=.004, turn=.055)],
+    sunglasses=[Layer('skin', BLACK, 1, 90, superellipse(2.7) * (.094, .075), y=.004, turn=.055),
+                Layer('skin', GLARE, 1, 60, superellipse(2.7) * (.080, .04125), y=-.018, turn=.055)])
 
 def lens(f, side):
     "One lens and what holds it to the ear"
     half_width, colour = FRAMES[f.glasses]
-    x, ear = .103 * side + .055 * f.turn, side * .225
-    edge = x + side * half_width
-    temple = (colour, 120, np.array([(edge, -.014), (ear, -.022), (ear, -.004), (edge, .008)]))
-    return [temple, *placed(f, LENSES[f.glasses], x)]
+    edge, ear = .103 * side + .055 * f.turn + side * half_width, side * .225
+    temple = np.array([(edge, -.014), (ear, -.022), (ear, -.004), (edge, .008)])
+    return [(colour, 120, temple), *placed(f, LENSES[f.glasses], .103 * side)]
 
 def glasses(f):
     "Two lenses and the bridge between them, or nothing"
     if f.glasses == 'none': return []
-    x, y = .026 * T + .055 * f.turn, .006 * T**2 - .014
-    bridge = (FRAMES[f.glasses][1], 120, stroke(x, y, .018))
-    return [*lens(f, -1), *lens(f, 1), bridge]
+    bridge = stroke(.026 * T + .055 * f.turn, .006 * T**2 - .014, .018)
+    return [*lens(f, -1), *lens(f, 1), (FRAMES[f.glasses][1], 120, bridge)]
 
 def pair(part):
     "The part on both sides of a face"
@@ -348,13 +324,13 @@ PARTS = ( # in the order of painting
     hair_behind, body, pair(ear), skin, beard, mouth, nose, pair(eye), pair(brow), hair_front, glasses)
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-045
-def paint(f,            # a described face
-          size,         # (H, W) in pixels
-          oversample=4, # canvas pixels per pixel, each way
-         )->np.ndarray: # uint8 (H, W, 4): RGB and how far the light models it
-    "One face in flat colours"
+def paint(f, size, oversample=4)->np.ndarray: # a described face, (H, W) in pixels, canvas pixels per pixel, each way
+    "One face in flat colours: uint8 (H, W, 4), RGB and how far the light models it"
     h, w = (int(side) * oversample for side in size)
-    rotation, origin = _placement(f, h, w)
+    short, angle = min(h, w), math.radians(f.tilt)
+    cos, sin = math.cos(angle), math.sin(angle)
+    rotation = short * 1.14 * f.zoom * np.array([[cos, sin], [-sin, cos]])
+    origin = (w / 2 + f.x * short - .5, h * .515 + f.y * short - .5)
     canvas = Image.new('RGBX', (w, h), _fill(f.background_rgb, 0))
     pen = ImageDraw.Draw(canvas)
     for part in PARTS:
@@ -367,14 +343,6 @@ def _fill(colour, lit):
     "The four bytes of a pixel"
     return (*colour.astype(int).tolist(), lit)
 
-def _placement(f, h, w):
-    "A face's tilt and size as a matrix, and where its origin lies on a canvas"
-    short, angle = min(h, w), math.radians(f.tilt)
-    cos, sin = math.cos(angle), math.sin(angle)
-    unit = short * 1.14 * f.zoom
-    origin = (w / 2 + f.x * short - .5, h * .515 + f.y * short - .5)
-    return unit * np.array([[cos, sin], [-sin, cos]]), origin
-
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-050
 def normals(x, y):
     "Unit normals of a unit sphere seen from the front; outside its disc those of the rim"
@@ -382,14 +350,12 @@ def normals(x, y):
     k = 1 / np.sqrt(np.maximum(r2, 1))
     return x * k, y * k, np.sqrt(np.maximum(1 - r2, 0))
 
-def light(flat,    # uint8 (N, H, W, 4) from `paint`
-          factors, # of the same faces
-         )->np.ndarray: # uint8 (N, H, W, 3)
+def light(flat, factors)->np.ndarray: # uint8 (N, H, W, 4) from `paint`, of the same faces; uint8 (N, H, W, 3)
     "Faces in flat colours, shaded like rounded solids"
     face_x, face_y, zoom, side = (factors[k][:, None, None] for k in ('x', 'y', 'zoom', 'light'))
     h, w = flat.shape[1:3]
-    x = _centres(w, min(h, w))[None, None] - face_x
-    y = _centres(h, min(h, w))[None, :, None] - face_y
+    x = _centres(w, min(h, w)) - face_x
+    y = _centres(h, min(h, w))[:, None] - face_y
     normal = normals(x / (.38 * zoom), y / (.47 * zoom))
     lx, ly = .70 * side, np.float32(-.45)
     lz = np.sqrt(1 - lx * lx - ly * ly)
@@ -412,11 +378,8 @@ def _dot(a, b):
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-055
 drawing_version = 1
 
-def draw_faces(index,      # (N,) image numbers
-               size=32,    # pixels: one number, or (H, W)
-               seed:int=0, # 0 or more
-              )->tuple[np.ndarray, dict]: # images uint8 (N, 3, H, W); factors by name, each (N,)
-    "Those faces and what is in them; a face depends on its number and the seed alone, whatever the size"
+def draw_faces(index, size=32, seed:int=0)->tuple[np.ndarray, dict]: # (N,) image numbers, pixels or (H, W), 0 or more
+    "Images uint8 (N, 3, H, W) of those faces and what is in them; a face depends on its number and the seed alone, whatever the size"
     size = (size, size) if np.isscalar(size) else tuple(size)
     factors = face_factors(index, seed)
     flat = np.stack([paint(describe(factors, i), size) for i in range(len(index))])
