@@ -21,7 +21,7 @@ CASES = [(name, form) for name in FIXTURES for form in FORMS]
 
 class Official:
     "One fixture: the model with its weights, the stored tensors by key"
-    def __init__(self, name, form='plain', dtype=torch.float64):
+    def __init__(self, name, dtype=torch.float64, form='plain'):
         self.arrays, self.dtype = dict(np.load(Path(__file__).parent / 'parity' / f'{name}.npz')), dtype
         weights = {k.removeprefix('state_dict/'): torch.from_numpy(v) for k, v in self.arrays.items() if k.startswith('state_dict/')}
         self.model = FORMS[form](from_official(weights, json.loads(str(self.arrays['args']))).to(dtype))
@@ -41,10 +41,10 @@ class Official:
 
 
 @pytest.fixture(scope='module', params=CASES, ids='-'.join)
-def official(request): return Official(*request.param)
+def official(request): return Official(request.param[0], form=request.param[1])
 
 @pytest.fixture(scope='module', params=CASES, ids='-'.join)
-def single(request): return Official(*request.param, torch.float32)
+def single(request): return Official(request.param[0], torch.float32, request.param[1])
 
 
 def check_forward(o):
@@ -108,7 +108,7 @@ def test_penalties(official):
 @pytest.mark.parametrize('name,form', CASES)
 def test_training_step(name, form):
     "Loss, gradient norm of every parameter and BatchNorm's buffers after one step in train mode"
-    o = Official(name, form); o.model.train()
+    o = Official(name, form=form); o.model.train()
     out = o.model(o.x, o.noise('forward')); loss = objective(out, o.x, 0.5, o.model.cfg)
     spectral, bn = seeded_penalty(o)(), bn_penalty(o.model)
     for key, ours in dict(logits=out.params, kl_all=out.kls, recon_loss=loss.recon, norm_loss=spectral, bn_loss=bn).items(): o.check(f'f64/train/{key}', ours)
@@ -121,7 +121,7 @@ def test_training_step(name, form):
 
 @pytest.mark.parametrize('name,form', CASES)
 def test_sampling_in_train_mode_updates_batchnorm(name, form):
-    o = Official(name, form); o.model.train(); start = {k: b.clone() for k, b in o.model.named_buffers()}
+    o = Official(name, form=form); o.model.train(); start = {k: b.clone() for k, b in o.model.named_buffers()}
     for k in range(2): o.model.generate(2, 0.7, noise=o.noise(f'readjust{k}'))
     ours, buffers = key_map(o.model), dict(o.model.named_buffers())
     keys = o.keys('outputs/f64/readjust/')
@@ -130,7 +130,7 @@ def test_sampling_in_train_mode_updates_batchnorm(name, form):
 
 def test_likelihoods_alone():
     "The mixture at 8, 5 and 3 bits; the pixel value 254 is left out, where the official code is wrong on purpose"
-    o = Official('plain_2scales', dtype=torch.float32)
+    o = Official('plain_2scales', torch.float32)
     for bits in (8, 5, 3):
         x = o[f'noise/dist/x_bits{bits}'] if bits != 8 else o['noise/dist/x8']
         ours = likelihood(o['noise/dist/logits_mix'], ModelConfig(image_size=8, n_bits=bits, n_scales=1)).log_prob(x); theirs = o[f'outputs/dist/mix_log_prob_bits{bits}']
