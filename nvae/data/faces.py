@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['PALETTES', 'CHOICES', 'RANGES', 'ODDS', 'FACTORS', 'GOLDEN', 'LAST_SHIFT', 'ROUNDS', 'ANGLES', 'CIRCLE',
-           'T', 'Head', 'HEADS', 'COLOURS', 'INK', 'WHITE', 'RED', 'HAIRLINES', 'DRAPES', 'BUN',
-           'CURLS_IN_FRONT', 'ARC', 'ARC_OF_CURLS', 'FLAT', 'SHOULDERS', 'BODY', 'EAR', 'CHEEKS', 'NOSE',
-           'MOUSTACHE', 'THROAT', 'TONGUE', 'TEETH', 'BENDS', 'CLOSED', 'MOUTHS', 'BROWS', 'EYEBALL', 'IRIS',
-           'UPPER_LID', 'LOWER_LID', 'GOLD', 'BLACK', 'GLARE', 'FRAMES', 'LENSES', 'PARTS', 'drawing_version',
-           'uniform', 'face_factors', 'superellipse', 'oval', 'between', 'stroke', 'ring', 'head', 'part',
-           'cap', 'drape', 'jaw', 'rgb', 'mix', 'describe', 'Layer', 'placed', 'hair_behind', 'hair_front',
-           'body', 'ear', 'skin', 'beard', 'nose', 'mouth', 'brow', 'eye', 'lens', 'glasses', 'pair', 'paint',
+           'T', 'Head', 'HEADS', 'COLOURS', 'INK', 'WHITE', 'RED', 'HAIRLINES', 'ARC', 'ARC_OF_CURLS',
+           'CURLS_IN_FRONT', 'HAIR_BEHIND', 'FLAT', 'SHOULDERS', 'BODY', 'EARS', 'CHEEKS', 'NOSE',
+           'MOUSTACHE', 'THROAT', 'TONGUE', 'TEETH', 'BENDS', 'CLOSED', 'MOUTHS', 'SHAPES_OF_BROWS', 'BROWS',
+           'UPPER_LID', 'LOWER_LID', 'EYES', 'GOLD', 'BLACK', 'GLARE', 'FRAMES', 'LENSES', 'BRIDGE',
+           'GLASSES', 'drawing_version', 'uniform', 'face_factors', 'superellipse', 'oval', 'between',
+           'stroke', 'ring', 'head', 'part', 'cap', 'drape', 'jaw', 'rgb', 'mix', 'describe', 'Layer',
+           'placed', 'hair_behind', 'hair_front', 'skin', 'beard', 'eyes', 'glasses', 'shapes_of', 'paint',
            'normals', 'light', 'draw_faces']
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-003
@@ -50,7 +50,7 @@ FACTORS = {**{name: tuple(colours) for name, colours in PALETTES.items()}, **CHO
 GOLDEN, LAST_SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(31) # constants of SplitMix64
 ROUNDS = [(np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB))]
 
-def uniform(index, seed:int, name:str)->np.ndarray: # (N,) image numbers, 0 or more, of a factor; (N,) in [0, 1), float64
+def uniform(index, seed:int, name:str)->np.ndarray: # (N,) image numbers, 0 or more, of a factor; (N,) in [0, 1)
     "Numbers that depend on their arguments alone, as good as random (SplitMix64)"
     z = np.asarray(index, np.uint64)
     for salt in (seed, zlib.crc32(name.encode())):
@@ -112,7 +112,8 @@ def head(shape, grow=0.):
     h = HEADS[shape]
     x, y = superellipse(h.power).T
     narrowed = 1 - h.narrowing * np.maximum(y, 0) ** 1.5
-    return np.stack([(h.half_width + grow) * x * narrowed, (h.half_height + grow) * y], 1)
+    rx, ry = h.half_width + grow, h.half_height + grow
+    return np.stack([rx * x * narrowed, ry * y], 1)
 
 def part(outline, keep):
     "Those points of an outline, from left to right"
@@ -122,25 +123,29 @@ def part(outline, keep):
 def cap(shape, grow, line):
     "Hair on top of a head, down to a hairline y = line(t), t from -1 to 1"
     outline, hairline = head(shape, grow), line(T)
-    lowest = np.where(outline[:, 0] < 0, hairline[0], hairline[-1])
-    top = part(outline, outline[:, 1] <= np.minimum(lowest, .03))
-    x = np.interp(T, (-1, 1), (top[0, 0], top[-1, 0]))
-    return np.concatenate([top, np.stack([x, hairline], 1)[::-1]])
+    x, y = outline.T
+    lowest = np.where(x < 0, hairline[0], hairline[-1])
+    top = part(outline, y <= np.minimum(lowest, .03))
+    left, right = top[0, 0], top[-1, 0]
+    edge = np.stack([np.interp(T, (-1, 1), (left, right)), hairline], 1)
+    return np.concatenate([top, np.flipud(edge)])
 
 def drape(shape, grow, length):
     "Hair that falls behind a head, down to a length"
     outline = head(shape, grow)
-    width, tip = HEADS[shape].half_width + grow + .012, HEADS[shape].half_width + grow - .05
-    ends = [(width, length), (tip, length + .04), (-tip, length + .04), (-width, length)]
-    return np.concatenate([part(outline, outline[:, 1] <= .001), ends])
+    top = part(outline, outline[:, 1] <= .001)
+    rx, tip = HEADS[shape].half_width + grow, length + .04
+    ends = np.array([(rx + .012, length), (rx - .05, tip), (.05 - rx, tip), (-rx - .012, length)])
+    return np.concatenate([top, ends])
 
 @cache
 def jaw(shape):
     "The lower half of a head, for a beard"
     outline = head(shape, .006)
     lower = part(outline, outline[:, 1] >= .02)
-    upper_edge = np.stack([T * lower[-1, 0], .128 - .10 * T**6], 1)
-    return np.concatenate([lower, upper_edge[::-1]])
+    right = lower[-1, 0]
+    upper = np.stack([T * right, .128 - .10 * T**6], 1)
+    return np.concatenate([lower, np.flipud(upper)])
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-026
 def rgb(colour):
@@ -173,15 +178,16 @@ class Layer(NamedTuple):
     outline: np.ndarray
     x: float = 0.       # place within the part
     y: float = 0.
-    turn: float = 0.    # how far it moves to the right when the head turns
+    turn: float = 0.    # how far it moves to the right when the head turns,
+    gaze: float = 0.    # and when the eyes do
 
-def placed(f, layers, x=0., y=0., size=1.):
-    "The shapes of a part at (x, y); `size` is a factor on the outlines"
+def placed(f, layers, size=1.):
+    "The shapes of a part; `size` is a factor on the outlines"
     shapes = []
     for layer in layers:
         colour = mix(getattr(f, f'{layer.own}_rgb'), layer.towards, layer.share)
-        place = (x + layer.x + layer.turn * f.turn, y + layer.y)
-        shapes.append((colour, layer.lit, layer.outline * size + place))
+        x = layer.x + layer.turn * f.turn + layer.gaze * f.gaze
+        shapes.append((colour, layer.lit, layer.outline * size + (x, layer.y)))
     return shapes
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-030
@@ -192,32 +198,33 @@ HAIRLINES = dict( # margin of the hair, and the hairline at t from -1 to 1 for a
     long=(.036, lambda t, ry, turn: .26 * np.abs(t + turn)**1.2 - .86 * ry),
     bun=(.020, lambda t, ry, turn: .22 * np.abs(t)**2.2 - .68 * ry),
     spiky=(.020, lambda t, ry, turn: .03 * np.abs(3.5 * t % 1 - .5) + .12 * np.abs(t)**3 - .58 * ry))
-DRAPES = dict(long=(.062, .40), fringe=(.052, .19)) # margin and length of hair that falls behind the head
-BUN = (Layer('hair', INK, .22, 255, oval(.10, .085), y=-.045),
-       Layer('hair', INK, 0, 255, oval(.08, .066), x=-.01, y=-.052))
-CURLS_IN_FRONT = [Layer('hair', INK, 0, 255, oval(.064, .06), x, 2.5 * x * x) for x in (-.19, .19, -.10, .10, 0)]
 ARC = np.linspace(.95, 2.05, 9) * np.pi
 ARC_OF_CURLS = np.stack([np.cos(ARC), np.sin(ARC)], 1) # places of the curls behind
+CURLS_IN_FRONT = {shape: [Layer('hair', INK, 0, 255, oval(.064, .06), x, 2.5 * x * x - .80 * head.half_height)
+                          for x in (-.19, .19, -.10, .10, 0)] for shape, head in HEADS.items()}
+
+HAIR_BEHIND = {shape: dict(
+    long=[Layer('hair', INK, .22, 255, drape(shape, .062, .40))],
+    fringe=[Layer('hair', INK, .22, 255, drape(shape, .052, .19))],
+    bun=[Layer('hair', INK, .22, 255, oval(.10, .085), 0, -ry - .045),
+         Layer('hair', INK, 0, 255, oval(.08, .066), -.01, -ry - .052)],
+    curly=[Layer('hair', INK, .22, 255, oval(rx + .10, ry + .045), 0, -.06), # a crown, and curls along it
+           *(Layer('hair', INK, .22, 255, oval(.072, .072), x * (rx + .06), y * (ry + .02) - .06)
+             for x, y in ARC_OF_CURLS)])
+    for shape, (rx, ry, *_) in HEADS.items()}
 
 def hair_behind(f):
     "What of the hair is seen behind the head"
-    shape, style = f.face_shape, f.hair_style
-    if style == 'bun': return placed(f, BUN, y=-HEADS[shape].half_height)
-    outlines = [drape(shape, *DRAPES[style])] if style in DRAPES else []
-    if style == 'curly': # a crown, and curls along it
-        rx, ry = HEADS[shape].half_width, HEADS[shape].half_height
-        places = ARC_OF_CURLS * (rx + .06, ry + .02) + (0, -.06)
-        outlines = [oval(rx + .10, ry + .045) + (0, -.06), *(oval(.072, .072) + place for place in places)]
-    return [(mix(f.hair_rgb, INK, .22), 255, outline) for outline in outlines]
+    return placed(f, HAIR_BEHIND[f.face_shape].get(f.hair_style, ()))
 
 def hair_front(f):
     "What of the hair is seen in front of the head"
-    style, ry = f.hair_style, HEADS[f.face_shape].half_height
-    if style == 'curly': return placed(f, CURLS_IN_FRONT, y=-.80 * ry)
-    if style not in HAIRLINES: return []
-    margin, line = HAIRLINES[style]
-    outline = cap(f.face_shape, margin, lambda t: line(t, ry, .05 * f.turn))
-    if style == 'spiky':
+    if f.hair_style == 'curly': return placed(f, CURLS_IN_FRONT[f.face_shape])
+    if f.hair_style not in HAIRLINES: return []
+    margin, line = HAIRLINES[f.hair_style]
+    ry, turn = HEADS[f.face_shape].half_height, .05 * f.turn
+    outline = cap(f.face_shape, margin, lambda t: line(t, ry, turn))
+    if f.hair_style == 'spiky':
         outline[1:-len(T) - 1:2] *= 1.26
     return [(f.hair_rgb, 255, outline)]
 
@@ -228,22 +235,15 @@ BODY = (Layer('skin', INK, .10, 255, between(.095 * T, FLAT + .15, FLAT + .42)),
         Layer('clothes', INK, 0, 235, between(.75 * T, SHOULDERS, FLAT + 1.2)),
         Layer('skin', INK, .06, 255, oval(.105, .072), y=.335),
         Layer('clothes', INK, .25, 235, ring(CIRCLE, (.112, .078), .010), y=.335))
-EAR = (Layer('skin', INK, .05, 255, oval(.042, .060), y=.02, turn=-.012),
-       Layer('skin', RED, .22, 255, oval(.022, .036), y=.02, turn=-.012))
+EARS = {shape: [Layer('skin', colour, share, 255, oval(rx, ry), side * (head.half_width + .005), .02, -.012)
+                for side in (-1, 1) for colour, share, rx, ry in ((INK, .05, .042, .060), (RED, .22, .022, .036))]
+        for shape, head in HEADS.items()}
 CHEEKS = [Layer('skin', RED, share, 255, oval(rx, ry), x, .105, .05)
           for x in (-.128, .128) for share, rx, ry in ((.08, .0567, .04185), (.16, .042, .031))]
 NOSE = (Layer('skin', INK, .20, 255, oval(.034, .020), y=.082, turn=.068),
         Layer('skin', WHITE, .07, 255, oval(.030, .026), y=.066, turn=.068),
         Layer('skin', WHITE, .10, 255, np.array([(-.013, -.03), (.013, -.03), (.022, .07), (-.022, .07)]), turn=.068))
 MOUSTACHE = [Layer('beard', INK, .12, 255, between(.088 * T, .104 + .026 * T**2, .140 + .024 * T**2), turn=.05)]
-
-def body(f):
-    "Neck and clothes"
-    return placed(f, BODY)
-
-def ear(f, side):
-    "One ear; it moves against the turn"
-    return placed(f, EAR, side * (HEADS[f.face_shape].half_width + .005))
 
 def skin(f):
     "The face itself, with flushed cheeks"
@@ -253,10 +253,6 @@ def beard(f):
     "Nothing, a moustache, or that and a full beard"
     moustache = [] if f.beard == 'none' else placed(f, MOUSTACHE)
     return [(f.beard_rgb, 255, jaw(f.face_shape)), *moustache] if f.beard == 'full' else moustache
-
-def nose(f):
-    "It moves most with the turn"
-    return placed(f, NOSE)
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-037
 THROAT, TONGUE, TEETH = rgb('5c1f28'), rgb('c75b62'), rgb('fbf6ee')
@@ -268,60 +264,66 @@ MOUTHS['open'] = (Layer('skin', RED, .62, 200, oval(.054, .052), 0, .190, .055),
                   Layer('skin', TONGUE, 1, 200, oval(.025, .015), 0, .210, .055))
 MOUTHS['grin'] = (Layer('skin', THROAT, 1, 200, between(.09 * T, .164 - .018 * T**2, .242 - .084 * T**2), turn=.055),
                   Layer('skin', TEETH, 1, 120, between(.078 * T, .169 - .010 * T**2, .202 - .038 * T**2), turn=.055))
-BROWS = dict( # lift, slope towards the middle, arch
+SHAPES_OF_BROWS = dict( # lift, slope towards the middle, arch
     flat=(0, 0, .010), raised=(.036, 0, .016), stern=(-.012, .030, .004), worried=(.012, -.030, .004))
-
-def mouth(f):
-    "Closed, open, or a grin with teeth"
-    return placed(f, MOUTHS[f.mouth])
-
-def brow(f, side):
-    "One brow"
-    lift, slope, arch = BROWS[f.brows]
-    x = .102 * side + .05 * f.turn + .064 * T
-    y = arch * T**2 - side * slope * T - lift - .104
-    return [(mix(f.hair_rgb, INK, .35), 230, stroke(x, y, .029 - .010 * T**2))]
+BROWS = {name: [Layer('hair', INK, .35, 230, stroke(.064 * T, arch * T**2 - side * slope * T, .029 - .010 * T**2),
+                      .102 * side, -lift - .104, .05) for side in (-1, 1)]
+         for name, (lift, slope, arch) in SHAPES_OF_BROWS.items()}
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-040
-EYEBALL = (Layer('skin', INK, .30, 255, oval(.064, .057), y=-.006), Layer('skin', WHITE, 1, 70, oval(.059, .050)))
-IRIS = (Layer('eye', INK, 0, 60, oval(.037, .040), y=.001), Layer('eye', INK, 1, 40, oval(.019, .021), y=.001),
-        Layer('eye', WHITE, 1, 0, oval(.012, .012), x=-.012, y=-.013))
 UPPER_LID, LOWER_LID = -.060 * np.sqrt(1 - .92 * T**2), -.034 * np.sqrt(1 - .9 * T**2)
+EYES = [layer for x in (-.1, .1) for layer in (
+    Layer('skin', INK, .30, 255, oval(.064, .057), x, -.006, .05),
+    Layer('skin', WHITE, 1, 70, oval(.059, .050), x, 0, .05),
+    Layer('eye', INK, 0, 60, oval(.037, .040), x, .001, .05, .018),
+    Layer('eye', INK, 1, 40, oval(.019, .021), x, .001, .05, .018),
+    Layer('eye', WHITE, 1, 0, oval(.012, .012), x - .012, -.013, .05, .018))]
 
-def eye(f, side):
-    "One eye; its iris follows the gaze"
-    x, size = .1 * side + .05 * f.turn, 1.08 * f.eye_size
-    iris = placed(f, IRIS, x + .018 * f.gaze, size=size)
-    lid = between(.066 * size * T + x, UPPER_LID * size, LOWER_LID * size - .004)
-    return [*placed(f, EYEBALL, x, size=size), *iris, (mix(f.skin_rgb, INK, .72), 200, lid)]
+def eyes(f):
+    "Both eyes; the iris follows the gaze"
+    shapes, size = placed(f, EYES, 1.08 * f.eye_size), 1.08 * f.eye_size
+    lid = between(.066 * size * T, UPPER_LID * size, LOWER_LID * size - .004)
+    for x in (-.1, .1):
+        colour = mix(f.skin_rgb, INK, .72)
+        shapes.append((colour, 200, lid + (x + .05 * f.turn, 0)))
+    return shapes
 
 GOLD, BLACK, GLARE = rgb('b98a3a'), rgb('2c2730'), rgb('5a6783')
-FRAMES = dict(round=(.084, GOLD), square=(.088, BLACK), sunglasses=(.094, BLACK)) # half width of a lens, colour
-LENSES = dict(
-    round=[Layer('skin', GOLD, 1, 120, ring(CIRCLE, (.084, .082), .011), y=.004, turn=.055)],
-    square=[Layer('skin', BLACK, 1, 120, ring(superellipse(3.6), (.088, .068), .011), y=.004, turn=.055)],
-    sunglasses=[Layer('skin', BLACK, 1, 90, superellipse(2.7) * (.094, .075), y=.004, turn=.055),
-                Layer('skin', GLARE, 1, 60, superellipse(2.7) * (.080, .04125), y=-.018, turn=.055)])
-
-def lens(f, side):
-    "One lens and what holds it to the ear"
-    half_width, colour = FRAMES[f.glasses]
-    edge, ear = .103 * side + .055 * f.turn + side * half_width, side * .225
-    temple = np.array([(edge, -.014), (ear, -.022), (ear, -.004), (edge, .008)])
-    return [(colour, 120, temple), *placed(f, LENSES[f.glasses], .103 * side)]
+FRAMES = dict(round=(.187, GOLD), square=(.191, BLACK), sunglasses=(.197, BLACK)) # outer edge of a lens, colour
+LENSES = dict( # colour, how far lit, outline, y
+    round=[(GOLD, 120, ring(CIRCLE, (.084, .082), .011), .004)],
+    square=[(BLACK, 120, ring(superellipse(3.6), (.088, .068), .011), .004)],
+    sunglasses=[(BLACK, 90, superellipse(2.7) * (.094, .075), .004),
+                (GLARE, 60, superellipse(2.7) * (.080, .04125), -.018)])
+BRIDGE = stroke(.026 * T, .006 * T**2 - .014, .018)
+GLASSES = {name: [Layer('skin', colour, 1, lit, outline, x, y, .055) for x in (-.103, .103)
+                  for colour, lit, outline, y in LENSES[name]] + [Layer('skin', colour, 1, 120, BRIDGE, turn=.055)]
+           for name, (_, colour) in FRAMES.items()}
 
 def glasses(f):
-    "Two lenses and the bridge between them, or nothing"
+    "Nothing, or what holds them to the ears, two lenses and the bridge between them"
     if f.glasses == 'none': return []
-    bridge = stroke(.026 * T + .055 * f.turn, .006 * T**2 - .014, .018)
-    return [*lens(f, -1), *lens(f, 1), (FRAMES[f.glasses][1], 120, bridge)]
+    shapes = []
+    edge, colour = FRAMES[f.glasses]
+    for side in (-1, 1):
+        at_lens, at_ear = side * edge + .055 * f.turn, .225 * side
+        temple = np.array([(at_lens, -.014), (at_ear, -.022), (at_ear, -.004), (at_lens, .008)])
+        shapes.append((colour, 120, temple))
+    return shapes + placed(f, GLASSES[f.glasses])
 
-def pair(part):
-    "The part on both sides of a face"
-    return lambda f: [*part(f, -1), *part(f, 1)]
-
-PARTS = ( # in the order of painting
-    hair_behind, body, pair(ear), skin, beard, mouth, nose, pair(eye), pair(brow), hair_front, glasses)
+def shapes_of(f):
+    "All shapes of a face, in the order of painting"
+    shapes = hair_behind(f)
+    shapes += placed(f, BODY)
+    shapes += placed(f, EARS[f.face_shape])
+    shapes += skin(f)
+    shapes += beard(f)
+    shapes += placed(f, MOUTHS[f.mouth])
+    shapes += placed(f, NOSE)
+    shapes += eyes(f)
+    shapes += placed(f, BROWS[f.brows])
+    shapes += hair_front(f)
+    return shapes + glasses(f)
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-045
 def paint(f, size, oversample=4)->np.ndarray: # a described face, (H, W) in pixels, canvas pixels per pixel, each way
@@ -333,10 +335,9 @@ def paint(f, size, oversample=4)->np.ndarray: # a described face, (H, W) in pixe
     origin = (w / 2 + f.x * short - .5, h * .515 + f.y * short - .5)
     canvas = Image.new('RGBX', (w, h), _fill(f.background_rgb, 0))
     pen = ImageDraw.Draw(canvas)
-    for part in PARTS:
-        for colour, lit, outline in part(f):
-            points = outline @ rotation + origin
-            pen.polygon(points.ravel().tolist(), fill=_fill(colour, lit))
+    for colour, lit, outline in shapes_of(f):
+        points = outline @ rotation + origin
+        pen.polygon(points.ravel().tolist(), fill=_fill(colour, lit))
     return np.asarray(canvas.reduce(oversample))
 
 def _fill(colour, lit):
@@ -356,16 +357,21 @@ def light(flat, factors)->np.ndarray: # uint8 (N, H, W, 4) from `paint`, of the 
     h, w = flat.shape[1:3]
     x = _centres(w, min(h, w)) - face_x
     y = _centres(h, min(h, w))[:, None] - face_y
-    normal = normals(x / (.38 * zoom), y / (.47 * zoom))
+    glow = 1.10 - .20 * (y + .5) - .22 * (x * x + y * y) + .16 * x * side
+    shade, gloss = _reflections(normals(x / (.38 * zoom), y / (.47 * zoom)), side)
+    lit = flat[..., 3] * np.float32(1 / 255)
+    factor = glow + lit * (shade - glow)
+    out = flat[..., :3] * factor[..., None]
+    out += (lit * gloss + .5)[..., None]
+    return np.clip(out, 0, 255).astype(np.uint8)
+
+def _reflections(normal, side):
+    "What a surface reflects of a light from above and from one side: evenly, and as a gloss"
     lx, ly = .70 * side, np.float32(-.45)
     lz = np.sqrt(1 - lx * lx - ly * ly)
     shade = .80 + .32 * _dot(normal, (lx, ly, lz))
-    gloss = 26 * np.maximum(_dot(normal, (.7 * lx, -.40, .80)), 0)**16
-    glow = 1.10 - .20 * (y + .5) - .22 * (x * x + y * y) + .16 * x * side
-    lit = flat[..., 3] * np.float32(1 / 255)
-    factor = glow + lit * (shade - glow)
-    out = flat[..., :3] * factor[..., None] + (lit * gloss + .5)[..., None]
-    return np.clip(out, 0, 255).astype(np.uint8)
+    half_way = (.7 * lx, -.40, .80)
+    return shade, 26 * np.maximum(_dot(normal, half_way), 0)**16
 
 def _centres(n, unit):
     "Where the middles of n pixels lie, from the middle of all"
@@ -379,7 +385,7 @@ def _dot(a, b):
 drawing_version = 1
 
 def draw_faces(index, size=32, seed:int=0)->tuple[np.ndarray, dict]: # (N,) image numbers, pixels or (H, W), 0 or more
-    "Images uint8 (N, 3, H, W) of those faces and what is in them; a face depends on its number and the seed alone, whatever the size"
+    "Images (uint8 (N, 3, H, W)) and factors of those faces, which depend on their numbers and the seed alone"
     size = (size, size) if np.isscalar(size) else tuple(size)
     factors = face_factors(index, seed)
     flat = np.stack([paint(describe(factors, i), size) for i in range(len(index))])
