@@ -23,29 +23,21 @@ from ..errors import BadInput
 from ..noise import seeded
 
 # %% ../../nbs/engine/data/02_batches.ipynb #02-data-006
-def binarise(v:Tensor, # uint8 (B, C, H, W)
-             u:Tensor, # the same shape, uniform in [0, 1)
-            )->Tensor: # uint8, 0 or 255
-    "One with the probability of the grey level"
+def binarise(v:Tensor, u:Tensor)->Tensor: # uint8 (B, C, H, W), the same shape, uniform in [0, 1); uint8
+    "White (255) with the probability of the grey level, else black (0)"
     return (u * 255 < v).to(torch.uint8) * 255
 
-def binarise_once(images:Tensor, # uint8 (N, C, H, W)
-                  seed:int,
-                 )->Tensor:      # uint8 (N, C, H, W), 0 or 255
+def binarise_once(images:Tensor, seed:int)->Tensor: # uint8 (N, C, H, W); uint8 (N, C, H, W), 0 or 255
     "The same for evaluation: an image's coins depend on the seed and its number alone"
     rng = np.random.Generator(np.random.PCG64(seed))
-    parts = []
-    for part in images.split(1000): # so that the coins need little memory
-        coins = torch.from_numpy(rng.random(part.shape, np.float32))
-        parts.append(binarise(part, coins))
-    return torch.cat(parts)
+    parts = images.split(1000) # so that the coins need little memory
+    return torch.cat([binarise(part, torch.from_numpy(rng.random(part.shape, np.float32))) for part in parts])
 
 # %% ../../nbs/engine/data/02_batches.ipynb #02-data-011
 class Batches:
     "One split of the data as batches. Raises `BadInput` when the images aren't the model's or too few for one batch."
-    def __init__(self, pixels:Pixels, # decoded images
-                 cfg:Config,
-                 train:bool,          # shuffled and varied anew in each epoch, last short batch dropped; or as they are
+    def __init__(self, pixels:Pixels, cfg:Config, # decoded images
+                 train:bool, # shuffled and varied anew in each epoch, last short batch dropped; or as they are
                  rank:int=0, world_size:int=1):
         check_pixels(pixels, cfg.model)
         self.pixels, self.m, self.data, self.train = pixels, cfg.model, cfg.data, train
@@ -104,10 +96,8 @@ class Batches:
         idx = self.indices(epoch, step)
         if self.train:
             v = self._varied(idx, seeded(self.seed, epoch, step, self.rank, self.world_size))
-        elif self.binary:
-            v = self.fixed[idx]
         else:
-            v = self.pixels.windows(idx, self.m.size)
+            v = self.pixels.windows(idx, self.m.size) if self.fixed is None else self.fixed[idx]
         return to_unit(v, self.m)
 
     def _varied(self, idx, generator):
@@ -120,13 +110,10 @@ class Batches:
             v = binarise(v, torch.rand(v.shape, generator=generator))
         return v
 
-    def batches(self, epoch:int=0, # which shuffling; of no effect in evaluation
-                start:int=0,       # first step
-               ):                  # iterator of float32 (B, C, H, W) in [0, 1]
+    def batches(self, epoch:int=0, start:int=0): # which shuffling, first step; yields float32 (B, C, H, W) in [0, 1]
         "The batches of an epoch, from some step on, prepared ahead by `data.workers` threads"
         return ahead(partial(self.batch, epoch), range(start, len(self)), self.data.workers)
 
-# %% ../../nbs/engine/data/02_batches.ipynb #02-data-012
 def ahead(f, xs, workers:int):
     "map(f, xs), computed ahead by threads where there are any"
     if not workers:
@@ -157,8 +144,7 @@ class Loaders(NamedTuple):
     test: Batches
     info: dict
 
-def as_bytes(images, # (N, C, H, W): uint8, or floats in [0, 1]
-            )->Pixels:
+def as_bytes(images)->Pixels: # (N, C, H, W): uint8, or floats in [0, 1]
     "Images given as a tensor or array. Raises `BadInput` for another shape, values outside [0, 1] or not finite."
     images = torch.as_tensor(images)
     if images.ndim != 4: raise BadInput(f"images should be (N, C, H, W), but their shape is {tuple(images.shape)}")
@@ -166,14 +152,11 @@ def as_bytes(images, # (N, C, H, W): uint8, or floats in [0, 1]
         if not ((images >= 0) & (images <= 1)).all():
             raise BadInput("images given as floats should lie in [0, 1], but some are outside or not finite")
         images = (images.float() * 255 + .5).to(torch.uint8)
-    images = images.contiguous()
     n, channels, h, w = images.shape
-    info = {'sha256': hashlib.sha256(images.numpy()).hexdigest()}
-    return Pixels(images.view(-1), np.tile((h, w), (n, 1)), channels, info)
+    flat = images.flatten()
+    return Pixels(flat, np.tile((h, w), (n, 1)), channels, {'sha256': hashlib.sha256(flat.numpy()).hexdigest()})
 
-def loaders_from(cfg:Config,
-                 train,          # `Pixels`, or images (N, C, H, W): uint8, or floats in [0, 1]
-                 test,           # likewise
+def loaders_from(cfg:Config, train, test,       # `Pixels`, or images (N, C, H, W): uint8, or floats in [0, 1]
                  info:dict | None=None, # what else is known
                  rank:int=0, world_size:int=1)->Loaders:
     "Loaders of images that are already there. Raises `BadInput` for images that aren't the model's."

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['AT_ONCE', 'to_rgb', 'cover', 'crop_center', 'recolour', 'to_unit', 'UnreadableImage', 'open_image',
-           'decode', 'cache_dir', 'Pixels', 'digest', 'cached', 'decoded', 'progress_bar', 'read_image',
-           'load_image']
+           'decode', 'cache_dir', 'Pixels', 'cached', 'decoded', 'progress_bar', 'read_image', 'load_image']
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-003
 import hashlib
@@ -28,9 +27,8 @@ from ..errors import BadInput
 from ..files import shown
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-006
-def to_rgb(image:Image.Image, # of any mode
-          )->Image.Image:     # RGB
-    "Upright, 8 bits per colour, transparency over white"
+def to_rgb(image:Image.Image)->Image.Image:
+    "An image of any mode as RGB: upright, 8 bits per colour, transparency over white"
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(('I', 'F')):
         image = _to_8_bits(image)
@@ -50,9 +48,7 @@ def _to_8_bits(image):
     return Image.fromarray(rounded.astype(np.uint8))
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-011
-def cover(image:Image.Image, # RGB
-          size,              # (H, W) to be covered
-         )->Image.Image:     # at least as large, exact on one side
+def cover(image:Image.Image, size)->Image.Image: # RGB, (H, W); exact on one side
     "Resize, keeping the aspect, so that both sides reach the size"
     (H, W), (w, h) = size, image.size
     is_flatter = H * w >= W * h
@@ -65,9 +61,7 @@ def crop_center(image:Image.Image, size)->Image.Image:
     x, y = (image.width - W + 1) // 2, (image.height - H + 1) // 2
     return image.crop((x, y, x + W, y + H))
 
-def recolour(images:np.ndarray, # uint8 (..., C, H, W)
-             channels:int,      # 1 or 3
-            )->np.ndarray:      # uint8 (..., channels, H, W)
+def recolour(images:np.ndarray, channels:int)->np.ndarray: # uint8 (..., C, H, W), 1 or 3; uint8 (..., channels, H, W)
     "RGB to grey by luma (ITU-R 601, as Pillow does it), grey to RGB by repetition"
     if images.shape[-3] == channels: return images
     if channels == 3: return images.repeat(3, -3)
@@ -76,9 +70,7 @@ def recolour(images:np.ndarray, # uint8 (..., C, H, W)
     return np.expand_dims(luma >> 16, -3).astype(np.uint8)
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-017
-def to_unit(v:Tensor,      # uint8 (B, C, H, W)
-            m:ModelConfig, # says how many bits
-           )->Tensor:      # float32 (B, C, H, W) in [0, 1]
+def to_unit(v:Tensor, m:ModelConfig)->Tensor: # uint8 (B, C, H, W); float32 (B, C, H, W) in [0, 1]
     "Bytes on the model's 2^n_bits levels"
     return (v >> (8 - m.n_bits)).float() / (2**m.n_bits - 1)
 
@@ -88,7 +80,7 @@ class UnreadableImage(ValueError):
 
 def open_image(file, # path of an image file, or an open one
                at_least:int | None=None, # a JPEG may be decoded at a fraction of its size with sides no shorter than this
-              )->Image.Image:     # upright, of any mode, wholly in memory
+              )->Image.Image:            # upright, of any mode, wholly in memory
     "An image file as it should be looked at; raises `UnreadableImage`, or `MemoryError` for one that is too large"
     try:
         with Image.open(file) as image:
@@ -104,16 +96,13 @@ def open_image(file, # path of an image file, or an open one
     except Exception as e: # only Pillow's own work stands above, and what it raises depends on the bytes
         raise UnreadableImage(str(e)) from e
 
-def decode(path, # of an image file, or an open one
-           m:ModelConfig,
-           window:bool=True, # cut the central window; or keep what sticks out
-           box=None,         # (left, top, right, bottom) to cut out first
-          )->np.ndarray:     # uint8 (C, H, W)
+def decode(path, m:ModelConfig, # of an image file, or an open one
+           window:bool=True,    # cut the central window; or keep what sticks out
+           box=None,            # (left, top, right, bottom) to cut out first
+          )->np.ndarray:        # uint8 (C, H, W)
     "One image file at the model's size. Raises `UnreadableImage`."
     image = to_rgb(open_image(path, None if box else 2 * max(m.size)))
-    if box:
-        image = image.crop(box)
-    image = cover(image, m.size)
+    image = cover(image.crop(box), m.size)
     if window:
         image = crop_center(image, m.size)
     return recolour(np.array(image).transpose(2, 0, 1), m.image_channels)
@@ -128,11 +117,9 @@ def cache_dir()->Path:
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-028
 class Pixels:
     "Decoded images: bytes, the size of each, and what is known about them"
-    def __init__(self, flat:Tensor,       # uint8, all images one after the other
-                 sizes:np.ndarray,        # (N, 2) heights and widths
-                 channels:int,            # 1 or 3
-                 info:dict | None=None,          # plain values
-                 factors:dict | None=None):      # name → (N,) array, for the embedded faces
+    def __init__(self, flat:Tensor, sizes:np.ndarray, # uint8, one image after the other; (N, 2) heights and widths
+                 channels:int, info:dict | None=None, # 1 or 3; plain values
+                 factors:dict | None=None):           # name → (N,) array, for the embedded faces
         self.flat, self.sizes, self.channels = flat, sizes, channels
         self.info, self.factors = info or {}, factors
         lengths = sizes.prod(1, dtype=np.int64) * channels
@@ -147,34 +134,24 @@ class Pixels:
         start, end = self.starts[i:i + 2]
         return self.flat[start:end].view(self.channels, *self.sizes[i].tolist())
 
-    def windows(self, idx:Tensor,        # (B,) image numbers
-                size:tuple,              # (H, W) of the windows
-                place:Tensor=None,       # (B, 2) in [0, 1]: where each window lies in the free play; none: the centre
-               )->Tensor:                # uint8 (B, C, H, W)
+    def windows(self, idx:Tensor, size:tuple,     # (B,) image numbers; (H, W) of the windows
+                place:Tensor | None=None,         # (B, 2) in [0, 1]: where each lies in the free play; none: the centre
+               )->Tensor:                         # uint8 (B, C, H, W)
         "Cut a window out of each of those images"
         H, W = size
         if self.images is not None and self.images.shape[2:] == (H, W): return self.images[idx]
-        if place is None:
-            place = torch.full((len(idx), 2), .5)
         free_play = torch.from_numpy(self.sizes[idx]) - torch.tensor([H, W])
-        corners = ((free_play + 1) * place).long().clamp(max=free_play)
-        windows = []
-        for i, (top, left) in zip(idx.tolist(), corners.tolist()):
-            windows.append(self[i][:, top:top + H, left:left + W])
-        return torch.stack(windows)
+        corners = ((free_play + 1) * (.5 if place is None else place)).long().clamp(max=free_play)
+        cut = zip(idx.tolist(), corners.tolist())
+        return torch.stack([self[i][:, top:top + H, left:left + W] for i, (top, left) in cut])
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-032
-def digest(*what)->str:
-    "A short hash of plain values"
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
-
-def cached(name:str,  # what the images are, for people
-           key,       # plain values: everything the images depend on
+def cached(name:str, key, # what the images are, for people; plain values: everything that they depend on
            channels:int,
-           blocks,    # function (info) → iterator of uint8 arrays (n, C, h, w); may add to the dict info
+           blocks,        # function (info) → iterator of uint8 arrays (n, C, h, w); may add to the dict info
           )->Pixels:
     "A set of images from the cache, made there first if need be. Raises `BadInput` when the cache can't be written."
-    path = cache_dir() / f'{name}-{digest(name, key)}'
+    path = cache_dir() / f'{name}-{hashlib.sha256(json.dumps([name, key]).encode()).hexdigest()[:16]}'
     try:
         if not (path / 'info.json').is_file():
             _write_set(path, blocks)
@@ -220,7 +197,6 @@ def decoded(root:Path, files:list, m:ModelConfig, window=True, box=None, progres
             return decode(root / name, m, window, box)
         except UnreadableImage:
             return None
-
     def blocks(info):
         info['skipped'] = []
         bar = progress_bar(len(files), 'decoding images', 'files', progress)
@@ -233,7 +209,6 @@ def decoded(root:Path, files:list, m:ModelConfig, window=True, box=None, progres
                         info['skipped'].append(name)
                     else:
                         yield image[None]
-
     stats = [os.stat(root / name) for name in files]
     stamps = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in zip(files, stats)]
     key = [1, str(root.resolve()), stamps, list(m.size), m.image_channels, window, box]
@@ -244,22 +219,15 @@ def progress_bar(total:int, doing:str, unit:str, show:bool):
     return tqdm(total=total, desc=doing, unit=f' {unit}', disable=not show, delay=1, leave=False)
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-041
-def read_image(file, # a path, or the bytes of an image file
-               m:ModelConfig,
-               name='this file', # for people
-              )->Tensor: # float32 (1, C, H, W) in [0, 1], on the model's levels
-    "One image as the model would see it. Raises `BadInput` for anything that isn't an image."
-    if isinstance(file, bytes):
-        file = io.BytesIO(file)
+def read_image(file, m:ModelConfig, name='this file')->Tensor: # a path, or the bytes of a file; its name for people
+    "One image as the model would see it, float32 (1, C, H, W). Raises `BadInput` for anything that isn't an image."
     try:
-        v = torch.from_numpy(decode(file, m))[None]
+        v = torch.from_numpy(decode(io.BytesIO(file) if isinstance(file, bytes) else file, m))[None]
     except UnreadableImage as e:
         raise BadInput(f"{name} can't be read as an image ({e})") from None
     return (v > 127).float() if m.is_binary else to_unit(v, m)
 
-def load_image(path, # an image file
-               m:ModelConfig,
-              )->Tensor: # float32 (1, C, H, W) in [0, 1], on the model's levels
+def load_image(path, m:ModelConfig)->Tensor: # float32 (1, C, H, W) in [0, 1], on the model's levels
     "One image file as the model would see it. Raises `BadInput` when it isn't there or isn't an image."
     path = Path(path).expanduser()
     if not path.is_file(): raise BadInput(f"there is no image {shown(path)}")
