@@ -4,14 +4,11 @@
 
 # %% auto #0
 __all__ = ['PALETTES', 'CHOICES', 'RANGES', 'ODDS', 'FACTORS', 'GOLDEN', 'LAST_SHIFT', 'ROUNDS', 'ANGLES', 'CIRCLE',
-           'T', 'Head', 'HEADS', 'COLOURS', 'INK', 'WHITE', 'RED', 'HAIRLINES', 'ARC', 'ARC_OF_CURLS',
-           'CURLS_IN_FRONT', 'HAIR_BEHIND', 'FLAT', 'SHOULDERS', 'BODY', 'EARS', 'CHEEKS', 'NOSE',
-           'MOUSTACHE', 'THROAT', 'TONGUE', 'TEETH', 'BENDS', 'CLOSED', 'MOUTHS', 'SHAPES_OF_BROWS', 'BROWS',
-           'UPPER_LID', 'LOWER_LID', 'EYES', 'GOLD', 'BLACK', 'GLARE', 'FRAMES', 'LENSES', 'BRIDGE',
-           'GLASSES', 'drawing_version', 'uniform', 'face_factors', 'superellipse', 'oval', 'between',
-           'stroke', 'ring', 'head', 'part', 'cap', 'drape', 'jaw', 'rgb', 'mix', 'describe', 'Layer',
-           'placed', 'hair_behind', 'hair_front', 'skin', 'beard', 'eyes', 'glasses', 'shapes_of', 'paint',
-           'normals', 'light', 'draw_faces']
+           'T', 'Head', 'HEADS', 'COLOURS', 'INK', 'WHITE', 'RED', 'UPPER_LID', 'LOWER_LID', 'EYES', 'GOLD',
+           'BLACK', 'GLARE', 'FRAMES', 'LENSES', 'BRIDGE', 'GLASSES', 'drawing_version', 'uniform',
+           'face_factors', 'superellipse', 'oval', 'between', 'stroke', 'ring', 'head', 'part', 'cap',
+           'drape', 'jaw', 'rgb', 'mix', 'describe', 'Layer', 'placed', 'eyes', 'glasses', 'shapes_of',
+           'paint', 'normals', 'light', 'draw_faces']
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-003
 import math
@@ -35,10 +32,8 @@ PALETTES = dict(
     clothes=dict(navy='34508a', red='c23d3d', mustard='dba02c', forest='32785a', white='f2efe8', violet='7556a8'))
 CHOICES = dict(
     hair_style=('bald', 'short', 'parted', 'fringe', 'long', 'curly', 'bun', 'spiky'),
-    face_shape=('round', 'oval', 'square', 'heart'),
-    brows=('flat', 'raised', 'stern', 'worried'),
-    mouth=('smile', 'grin', 'neutral', 'frown', 'open'),
-    beard=('none', 'moustache', 'full'),
+    face_shape=('round', 'oval', 'square', 'heart'), brows=('flat', 'raised', 'stern', 'worried'),
+    mouth=('smile', 'grin', 'neutral', 'frown', 'open'), beard=('none', 'moustache', 'full'),
     glasses=('none', 'round', 'square', 'sunglasses'))
 RANGES = dict( # eye_size, zoom: factors; tilt: degrees; x, y: shares of the image; gaze, turn, light: left to right
     eye_size=(.85, 1.15), gaze=(-1, 1), turn=(-1, 1), tilt=(-10, 10),
@@ -326,8 +321,11 @@ def shapes_of(f):
     return shapes + glasses(f)
 
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-045
-def paint(f, size, oversample=4)->np.ndarray: # a described face, (H, W) in pixels, canvas pixels per pixel, each way
-    "One face in flat colours: uint8 (H, W, 4), RGB and how far the light models it"
+def paint(f,            # a described face
+          size,         # (H, W) in pixels
+          oversample=4, # canvas pixels per pixel, each way
+         )->np.ndarray: # uint8 (H, W, 4): RGB and how far the light models it
+    "One face in flat colours"
     h, w = (int(side) * oversample for side in size)
     short, angle = min(h, w), math.radians(f.tilt)
     cos, sin = math.cos(angle), math.sin(angle)
@@ -351,7 +349,9 @@ def normals(x, y):
     k = 1 / np.sqrt(np.maximum(r2, 1))
     return x * k, y * k, np.sqrt(np.maximum(1 - r2, 0))
 
-def light(flat, factors)->np.ndarray: # uint8 (N, H, W, 4) from `paint`, of the same faces; uint8 (N, H, W, 3)
+def light(flat,    # uint8 (N, H, W, 4) from `paint`
+          factors, # of the same faces
+         )->np.ndarray: # uint8 (N, H, W, 3)
     "Faces in flat colours, shaded like rounded solids"
     face_x, face_y, zoom, side = (factors[k][:, None, None] for k in ('x', 'y', 'zoom', 'light'))
     h, w = flat.shape[1:3]
@@ -384,7 +384,10 @@ def _dot(a, b):
 # %% ../../nbs/engine/data/00_faces.ipynb #01a-faces-055
 drawing_version = 1
 
-def draw_faces(index, size=32, seed:int=0)->tuple[np.ndarray, dict]: # (N,) image numbers, pixels or (H, W), 0 or more
+def draw_faces(index,      # (N,) image numbers
+               size=32,    # pixels: one number, or (H, W)
+               seed:int=0, # 0 or more
+              )->tuple[np.ndarray, dict]:
     "Images (uint8 (N, 3, H, W)) and factors of those faces, which depend on their numbers and the seed alone"
     size = (size, size) if np.isscalar(size) else tuple(size)
     factors = face_factors(index, seed)

@@ -61,9 +61,12 @@ def files_under(folder:Path)->list[str]: # paths relative to it, '/' between par
     found, seen = [], set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real, within = os.path.realpath(place), Path(place).relative_to(folder)
-        folders[:] = [name for name in sorted(folders) if real not in seen and not name.startswith('.')]
-        found += [(within / name).as_posix() for name in sorted(names) if real not in seen and not name.startswith('.')]
+        if real in seen:
+            folders.clear()
+            continue
         seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        found += [(within / name).as_posix() for name in sorted(names) if not name.startswith('.')]
     return found
 
 def hashed_order(names, seed:int)->list:
@@ -172,7 +175,8 @@ def idx_set(cfg:Config, name:str)->Source: # name: torchvision's folder
 
 def _packed_or_not(path):
     "That file, or the one packed by gzip, or None"
-    return next((p for p in (path, path.with_name(f'{path.name}.gz')) if p.is_file()), None)
+    packed = path.with_name(f'{path.name}.gz')
+    return next((p for p in (path, packed) if p.is_file()), None)
 
 def cifar10(cfg:Config)->Source:
     "CIFAR-10. Torchvision unpickles its files, after checking that their MD5 sums are the published ones."
@@ -193,15 +197,17 @@ def celeba(cfg:Config, progress:bool=True)->Source:
     folder, table = base / 'img_align_celeba', base / 'list_eval_partition.txt'
     if not (folder.is_dir() and table.is_file()):
         fetch(cfg, 'CelebA', f'celeba/{folder.name}/ with {table.name} beside it')
-    part_of = dict(line.split() for line in table.read_text().splitlines() if line.strip())
-    train = [name for name, part in part_of.items() if part == '0'][:cfg.data.n_train]
-    valid = [name for name, part in part_of.items() if part == '1'][:cfg.data.n_test]
-    missing = next((name for name in train + valid if not (folder / name).is_file()), None)
-    if missing: raise BadInput(f"celeba: {shown(folder / missing)} is named in {table.name} but isn't there")
-    sets = [decoded(folder, names, cfg.model, box=CELEBA_BOX, progress=progress) for names in (train, valid)]
-    about = dict(root=str(set_root(cfg)), split="its own, 'valid' held out",
-                 skipped=sets[0].info['skipped'] + sets[1].info['skipped'],
+    about = dict(root=str(set_root(cfg)), split="its own, 'valid' held out", skipped=[],
                  resized=f'box {CELEBA_BOX} to {cfg.model.size}')
+    names, parts = np.loadtxt(table, str, unpack=True)
+    sets = []
+    for part, n in (('0', cfg.data.n_train), ('1', cfg.data.n_test)):
+        files = names[parts == part][:n].tolist()
+        for name in files:
+            file = folder / name
+            if not file.is_file(): raise BadInput(f"celeba: {shown(file)} is named in {table.name} but isn't there")
+        sets.append(decoded(folder, files, cfg.model, box=CELEBA_BOX, progress=progress))
+        about['skipped'] += sets[-1].info['skipped']
     return Source(*sets, about)
 
 # %% ../../nbs/engine/data/03_sources.ipynb #02-data-041

@@ -18,8 +18,7 @@ from ..config import ModelConfig
 from ..errors import BadInput
 
 # %% ../../nbs/engine/plots/02_curves.ipynb #01-viz-006
-# The palette of Okabe and Ito, for colour-blind readers
-PALETTE = ('#0072B2', '#E69F00', '#009E73', '#CC79A7', '#56B4E9', '#D55E00', '#F0E442')
+PALETTE = ('#0072B2', '#E69F00', '#009E73', '#CC79A7', '#56B4E9', '#D55E00', '#F0E442') # Okabe and Ito's
 GREY = '#777777' # lettering and axes: as readable on white as on black
 
 # %% ../../nbs/engine/plots/02_curves.ipynb #01-viz-036
@@ -49,10 +48,9 @@ def figure(width, height, **kw): # inches; kw: of `plt.subplots`
 
 # %% ../../nbs/engine/plots/02_curves.ipynb #01-viz-052
 @styled
-def plot_kl_per_group(kl_per_group,   # (G,) nats, coarse to fine; or (T, G), one row per moment
-                      m:ModelConfig,  # says which scale each group is on
-                      moments=None,   # (T,) what to write along the time axis, such as epochs
-                     ):               # matplotlib figure
+def plot_kl_per_group(kl_per_group,  # (G,) nats, coarse to fine; or (T, G), one row per moment
+                      m:ModelConfig, # says which scale each group is on
+                      moments=None): # (T,) what to write along the time axis, such as epochs; matplotlib figure
     "KL divergence of each group: bars, or a map over time. Raises `BadInput` for another number of groups."
     kl = torch.as_tensor(kl_per_group).detach().cpu().float().numpy()
     n_groups = kl.shape[-1]
@@ -89,16 +87,13 @@ def series(metrics:list, # one dict per logged step
            key:str,      # which value
            x:str='step', # against which other
           )->np.ndarray: # (N, 2): x and the finite values of `key`
-    "The values of one key where they were logged"
+    "The values of one key where they were logged, against those of another"
     pairs = []
     for line in metrics:
         value = line.get(key)
-        if x in line and _is_number(value) and math.isfinite(value):
+        if x in line and isinstance(value, (int, float)) and math.isfinite(value):
             pairs.append((line[x], value))
     return np.array(pairs, float).reshape(-1, 2)
-
-def _is_number(value):
-    return isinstance(value, (int, float))
 
 @styled
 def plot_curves(metrics:list, # one dict per logged step
@@ -108,8 +103,8 @@ def plot_curves(metrics:list, # one dict per logged step
                ):             # matplotlib figure
     "Training curves, one panel per entry of `keys`. Raises `BadInput` when no key has a value."
     panels = []
-    for keys_of_panel in keys or _number_keys(metrics, x):
-        panel = (keys_of_panel,) if isinstance(keys_of_panel, str) else tuple(keys_of_panel)
+    for wanted in keys or _all_keys(metrics, x):
+        panel = (wanted,) if isinstance(wanted, str) else tuple(wanted)
         if any(len(series(metrics, key, x)) for key in panel):
             panels.append(panel)
     if not panels: raise BadInput(f"none of the {len(metrics)} lines of metrics has a number to draw against {x!r}")
@@ -122,36 +117,32 @@ def plot_curves(metrics:list, # one dict per logged step
         ax.axis('off')
     return fig
 
-def _number_keys(metrics, x):
-    "Every key that holds numbers, in the order of their appearance"
-    return dict.fromkeys(key for line in metrics for key, value in line.items()
-                         if _is_number(value) and key not in (x, 'step', 'epoch', 'time'))
+def _all_keys(metrics, x):
+    "Every key in the order of their appearance, but for those of time"
+    return dict.fromkeys(key for line in metrics for key in line if key not in (x, 'step', 'epoch', 'time'))
 
 def _curves(ax, metrics, panel, x):
     "One panel; few points are drawn as dots too"
-    for colour, key in zip(PALETTE * len(panel), panel):
+    for key in panel:
         xy = series(metrics, key, x)
-        ax.plot(*xy.T, color=colour, lw=1.3, marker='.' if len(xy) < 12 else None, label=key)
-    if len(panel) == 1:
-        ax.set_title(panel[0])
-    else:
+        ax.plot(*xy.T, lw=1.3, marker='.' if len(xy) < 12 else None, label=key)
+    if len(panel) > 1:
         ax.legend()
-    ax.set(xlabel=x)
+    ax.set(xlabel=x, title=panel[0] if len(panel) == 1 else '')
 
 # %% ../../nbs/engine/plots/02_curves.ipynb #11-watch-012
-PANELS = dict(kl='KL (nats)', beta='β', lr='learning rate', grad_norm='gradient norm',
-              spectral='spectral penalty')  # of the curves, after the likelihood's
+PANELS = dict( # of the curves, after the likelihood's
+    kl='KL (nats)', beta='β', lr='learning rate', grad_norm='gradient norm', spectral='spectral penalty')
 
-def draw_curves(records:list, # of metrics.jsonl
-               ):             # matplotlib figure
+def draw_curves(records:list): # of metrics.jsonl; matplotlib figure
     "Likelihood, training and held-out, and what explains it, over epochs"
-    from nvae.plots.curves import plot_curves
     unit = next((r['unit'] for r in records if 'unit' in r), '')
     names = dict(train=f'training, {unit}', test=f'held-out, {unit}')
     points = []
     for r in records:
         if r['kind'] not in names: continue
         point = {'epoch': r['epoch'], names[r['kind']]: r['value']}
-        if r['kind'] == 'train': point |= {panel: r[key] for key, panel in PANELS.items()}
+        if r['kind'] == 'train':
+            point |= {panel: r[key] for key, panel in PANELS.items()}
         points.append(point)
     return plot_curves(points, keys=[tuple(names.values()), *PANELS.values()], x='epoch')

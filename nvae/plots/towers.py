@@ -18,21 +18,19 @@ from .curves import GREY, PALETTE, figure, styled
 # %% ../../nbs/engine/plots/01_towers.ipynb #01-viz-028
 class Row(NamedTuple):
     "One storey of the towers"
-    left: str         # what stands in the bottom-up tower
-    right: str        # what stands in the top-down tower
-    level: int        # halvings so far: 0 at full resolution
-    group: int | None # latent group, coarse to fine, where there is one
+    left: str  # what stands in the bottom-up tower
+    right: str # what stands in the top-down tower
+    level: int # halvings so far: 0 at full resolution
+    group: int | None = None # latent group, coarse to fine, and its scale, where there is one
+    scale: int | None = None
 
 def tower_rows(m:ModelConfig)->list[Row]: # foot first
     "The storeys of the two towers, from the image up to the coarsest group"
-    rows = [Row('image', 'image', 0, None), Row('stem', 'head', 0, None)]
-    for block in range(m.n_pre_blocks):
-        rows.append(Row('pre', 'post', block + 1, None))
-    scales = m.scale_of_group
-    for group in reversed(range(m.total_groups)):
-        rows.append(Row('bottom_up', 'top_down', m.n_pre_blocks + scales[group], group))
-    rows.append(Row('', 'start', m.n_halvings, None))
-    return rows
+    rows = [Row('image', 'image', 0), Row('stem', 'head', 0)]
+    rows += [Row('pre', 'post', block + 1) for block in range(m.n_pre_blocks)]
+    for group, scale in reversed(list(enumerate(m.scale_of_group))):
+        rows.append(Row('bottom_up', 'top_down', m.n_pre_blocks + scale, group, scale))
+    return [*rows, Row('', 'start', m.n_halvings)]
 
 # %% ../../nbs/engine/plots/01_towers.ipynb #01-viz-032
 PARTS = ('image', 'stem', 'pre', 'bottom_up', 'latents', 'prior', 'posterior', 'start', 'top_down', 'post', 'head')
@@ -40,12 +38,11 @@ PARTS = ('image', 'stem', 'pre', 'bottom_up', 'latents', 'prior', 'posterior', '
 def check_lit(m:ModelConfig, # whose towers
               lit,           # a name of `PARTS`, a group's number, 'scale N', or several of these
              )->set:         # the names, as text
-    "What is to be lit. Raises `BadInput` for a part that isn't there."
-    if isinstance(lit, (str, int)):
-        lit = [lit]
-    groups = [str(g) for g in range(m.total_groups)]
+    "What is to be lit in a drawing of the towers. Raises `BadInput` for a part that isn't there."
+    several = [lit] if isinstance(lit, (str, int)) else lit
+    lit = set(map(str, several))
+    groups = map(str, range(m.total_groups))
     scales = [f'scale {s}' for s in range(m.n_scales)]
-    lit = {str(part) for part in lit}
     unknown = sorted(lit - {*PARTS, *groups, *scales})
     if unknown:
         raise BadInput(f"lit: the hierarchy has no part {unknown[0]!r}; it has {', '.join(PARTS)}, "
@@ -101,12 +98,12 @@ class Towers:
                      **self.ink(tags, 'black'))
 
 # %% ../../nbs/engine/plots/01_towers.ipynb #01-viz-045
-BOX_TEXTS = dict(bottom_up='', top_down='', pre='pre-process ↓2', post='post-process ↑2',
-                 start='start h', head='head: likelihood')
+BOX_TEXTS = dict(
+    bottom_up='', top_down='', pre='pre-process ↓2', post='post-process ↑2', start='start h', head='head: likelihood')
 
-def _draw_row(towers, y, row, scale):
+def _draw_row(towers, y, row):
     "One storey: its two boxes and, where there is a group, its latent and the arrows around it"
-    tags = {str(row.group), f'scale {scale}'}
+    tags = {str(row.group), f'scale {row.scale}'}
     for x, name, colour in ((towers.left, row.left, PALETTE[4]), (towers.right, row.right, PALETTE[2])):
         if name:
             towers.box(x, y, row.level, BOX_TEXTS.get(name, name), colour, {name} | tags)
@@ -123,12 +120,12 @@ def _draw_group(towers, y, row, tags):
     towers.arrow((right, y - .17), (to_tower, y - .17), PALETTE[2], {'top_down'} | tags)
     towers.latent(y, row.group, {'latents', 'prior', 'posterior'} | tags)
 
-def _label_scale(towers, m, ys, level, n_groups):
+def _label_scale(towers, m, ys, level):
     "Beside the storeys of one scale: resolution, widths, groups"
     height, width = (side >> level for side in m.size)
     foot, top = ys[0], ys[-1]
     write = partial(towers.ax.text, y=(foot + top) / 2, va='center', fontsize=7.5, linespacing=1.3)
-    groups = f'{n_groups} groups' if n_groups > 1 else '1 group'
+    groups = f'{len(ys)} groups' if len(ys) > 1 else '1 group'
     write(x=.1, s=f'{height}×{width}\n{m.width(m.enc_channels, level)} channels', ha='right')
     write(x=9.9, s=f'{groups}, z: {m.z_channels}\n{m.width(m.dec_channels, level)} channels', ha='left')
     for x in (.3, 9.7):
@@ -143,21 +140,15 @@ def _label_tower(towers, name, x, start, end, text_x):
 
 @styled
 def draw_hierarchy(m:ModelConfig, # whose towers to draw
-                   lit=(),        # part to light, or several: a name of `PARTS`, a group's number, 'scale N'; none: all
-                  ):              # matplotlib figure
-    """The bottom-up and the top-down tower with every latent group (NVAE, figure 2).
-    Raises `BadInput` for a part that isn't there."""
+                   lit=()):       # part to light, or several, as for `check_lit`; none: all
+    "Both towers with every latent group (NVAE, figure 2); raises `BadInput` for a part that isn't there"
     rows = tower_rows(m)
     towers = Towers(len(rows), check_lit(m, lit))
-    storeys = {scale: [] for scale in range(m.n_scales)}
     for y, row in enumerate(rows):
-        scale = None
-        if row.group is not None:
-            scale = m.scale_of_group[row.group]
-            storeys[scale].append(y)
-        _draw_row(towers, y, row, scale)
-    for ys in storeys.values():
-        _label_scale(towers, m, ys, rows[ys[0]].level, len(ys))
+        _draw_row(towers, y, row)
+    for scale in range(m.n_scales):
+        ys = [y for y, row in enumerate(rows) if row.scale == scale]
+        _label_scale(towers, m, ys, m.n_pre_blocks + scale)
     top = len(rows) - 1
     _label_tower(towers, 'bottom-up', -1.7, 0, top, -1.82)
     _label_tower(towers, 'top-down', 12.1, top, 0, 12.52)
