@@ -266,8 +266,8 @@ def _translate(section, aliases):
 def _renamed(d, where):
     "Our nested form of a file: aliases resolved, a flat file put under `model`"
     _check_mapping(d, where)
-    for key in d.keys() & {*SECTIONS, 'training_parameters'}:
-        _check_mapping(d[key], f"{where}: {key}")
+    for key in (*SECTIONS, 'training_parameters'):
+        _check_mapping(d.get(key, {}), f"{where}: {key}")
     d = dict(d)
     flat = {key: d.pop(key) for key in list(d) if key in MODEL_ALIASES or key == 'n_mix'}
     training = d.pop('training_parameters', None)
@@ -275,10 +275,8 @@ def _renamed(d, where):
         earlier = dict(data={}, model=_translate(flat, MODEL_ALIASES), train=training or {})
         for section, defaults in ALIASED_DEFAULTS.items():
             d[section] = {**defaults, **earlier[section], **d.get(section, {})}
-    for section, aliases in (('model', MODEL_ALIASES), ('train', TRAIN_ALIASES)):
-        if section in d:
-            d[section] = _translate(d[section], aliases)
-    return d
+    aliases = dict(model=MODEL_ALIASES, train=TRAIN_ALIASES)
+    return d | {section: _translate(d[section], aliases[section]) for section in aliases if section in d}
 
 def _check_mapping(values, place):
     if not isinstance(values, dict):
