@@ -9,7 +9,7 @@ from PIL import Image
 RACE = """
 import sys
 from nvae.config import Config
-from nvae.data import dataloaders
+from nvae.data.sources import dataloaders
 cfg = Config.from_dict(dict(data=dict(dataset=sys.argv[1], root=sys.argv[2] or None, n_train=400, n_test=40)))
 print(dataloaders(cfg).info['train_sha256'])
 """
