@@ -16,21 +16,17 @@ from ..errors import BadInput
 from .likelihoods import LIKELIHOODS
 
 # %% ../../nbs/2_network/07_elbo.ipynb #09-losses-007
-def reconstruction(out,            # Output of a forward pass
-                   x:torch.Tensor, # images (B, C, H, W) in [0, 1]
-                  )->torch.Tensor: # (B,) nats
+def reconstruction(out, x:torch.Tensor)->torch.Tensor: # Output, images (B, C, H, W) in [0, 1] → (B,) nats
     "−log p(x|z), the first term of the bound"
     return -out.px.log_prob(x).sum((-2, -1))
 
-def posterior_kls(out)->torch.Tensor: # (G, B) nats
+def posterior_kls(out)->torch.Tensor: # Output → (G, B) nats
     "The KL of every group; raises `BadInput` for the output of `generate`, which has no posterior"
     if out.kls is None:
         raise BadInput("this output was generated from the prior, so it has no KL; give the network images")
     return out.kls
 
-def negative_elbo(out,            # Output of a forward pass
-                  x:torch.Tensor, # images (B, C, H, W) in [0, 1]
-                 )->torch.Tensor: # (B,) nats
+def negative_elbo(out, x:torch.Tensor)->torch.Tensor: # Output, images (B, C, H, W) in [0, 1] → (B,) nats
     "Minus the evidence lower bound of every image (NVAE, equation 1); raises `BadInput` without a posterior"
     return reconstruction(out, x) + posterior_kls(out).sum(0)
 
@@ -40,8 +36,7 @@ def n_dimensions(cfg:ModelConfig)->int:
     H, W = (side - 2 * cfg.crop for side in cfg.size)
     return cfg.image_channels * H * W
 
-def bits_per_dim(nats,            # negative log-likelihood per image, any shape
-                 cfg:ModelConfig):
+def bits_per_dim(nats, cfg:ModelConfig): # negative log-likelihood per image, any shape → the same
     "Nats per image as bits per dimension"
     return nats / (math.log(2) * n_dimensions(cfg))
 
@@ -50,8 +45,6 @@ def likelihood_unit(cfg:ModelConfig)->str: # 'bits/dim', 'nats' or 'nats (densit
     "What a negative ELBO of this model is quoted in"
     return LIKELIHOODS[cfg.likelihood].unit
 
-def quoted(nats:float,      # per image
-           cfg:ModelConfig, # whose likelihood it is
-          )->float:         # in `likelihood_unit`
+def quoted(nats:float, cfg:ModelConfig)->float: # per image; in `likelihood_unit`
     "A negative ELBO as it is quoted"
     return float(bits_per_dim(nats, cfg)) if likelihood_unit(cfg) == 'bits/dim' else nats

@@ -37,6 +37,8 @@ def mask(c_out:int, c_in:int, size:int,
 # %% ../../nbs/2_network/05_flows.ipynb #07-flows-011
 class MaskedConv2d(WNConv2d):
     "Autoregressive weight-normalised convolution (B, c_in, H, W) → (B, c_out, H, W)"
+    mask: torch.Tensor
+
     def __init__(self, c_in:int, c_out:int, kernel_size:int, strict:bool,
                  depthwise:bool=False, mirror:bool=False, bias:bool=False,
                  gain:float=1.,  # factor on the initial length
@@ -63,8 +65,8 @@ class Flow(nn.Module):
     def shift(self, z):
         "m(z), which depends on earlier variables only"
         wide = F.elu(self.widen(z))
-        wide = F.elu(self.depthwise(wide))
-        return self.narrow(F.elu(wide))
+        wide = F.elu(F.elu(self.depthwise(wide)))
+        return self.narrow(wide)
 
     def forward(self, z):
         return z - self.shift(z)
