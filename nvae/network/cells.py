@@ -6,8 +6,6 @@
 __all__ = ['SKIPS', 'Cell', 'BottomUpCell', 'TopDownCell']
 
 # %% ../../nbs/2_network/03_cells.ipynb #05-cells-003
-from collections.abc import Callable
-
 from torch import nn
 from torch.nn import functional as F
 
@@ -18,8 +16,6 @@ SKIPS = dict(keep=nn.Identity, down=SkipDown, up=SkipUp)  # by what a cell does 
 
 class Cell(nn.Module):
     "skip(x) + 0.1 · gate · body(x): (B, c_in, H, W) → (B, c_out, H', W')"
-    body: Callable  # the convolutions, which a subclass gives
-
     def __init__(self, c_in:int, c_out:int, change:str, squeeze_excitation:bool): # change: a key of `SKIPS`
         super().__init__()
         self.skip = SKIPS[change](c_in, c_out)
@@ -29,6 +25,9 @@ class Cell(nn.Module):
         f = self.body(x)
         if self.se is not None: f = self.se(f) * f
         return self.skip(x) + 0.1 * f
+
+    def body(self, x):
+        raise NotImplementedError  # the convolutions: a subclass gives them
 
 # %% ../../nbs/2_network/03_cells.ipynb #05-cells-011
 class BottomUpCell(Cell):

@@ -8,26 +8,27 @@ __all__ = ['IMAGES', 'KeptMaps', 'fresh', 'kept_maps', 'n_parameters', 'describe
 # %% ../../nbs/engine/network/01_cost.ipynb #engine-network-01-cost-imports
 import torch
 from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from ..config import Config, ModelConfig
 from .cells import BottomUpCell, TopDownCell
 from .fast import Unfilled, use_fast
 from .latents import LatentGroup
-from .layers import WNConv2d
 from .model import NVAE
 
 # %% ../../nbs/engine/network/01_cost.ipynb #08-model-043-3
 IMAGES = 5 # in a batch whose feature maps are measured: first dimension of them, and of hardly a weight
 
-class KeptMaps:
-    "Counts the bytes of feature maps that autograd keeps for the backward pass, for parts of which many are alike"
+class KeptMaps(saved_tensors_hooks):
+    "Inside, counts the bytes of feature maps that autograd keeps for the backward pass; parts may have many like them"
     def __init__(self):
+        super().__init__(self.keep, lambda tensor: tensor)
         self.storages = {}  # of maps that are kept, by id
         self.dropped = 0    # bytes kept by parts that were run and dropped, or whose like was
         self.known = {}     # kind of part → what it put out, the bytes it kept, which of its inputs it kept
 
     def keep(self, tensor):
-        "The hook: autograd keeps this tensor"
+        "Autograd keeps this tensor"
         if tensor.shape[:1] == (IMAGES,):
             storage = tensor.untyped_storage()
             self.storages[id(storage)] = storage
@@ -38,7 +39,7 @@ class KeptMaps:
         run = getattr(part, name)
         def run_or_count(*inputs):
             kind = (type(part), name, *(p.shape for p in part.parameters()), *(x.shape for x in inputs))
-            if kind not in self.known: self.known[kind] = self._run(part, run, inputs)
+            if kind not in self.known: self.known[kind] = self._run(run, inputs)
             outputs, kept_bytes, kept_inputs = self.known[kind]
             self.dropped += kept_bytes
             for x, kept in zip(inputs, kept_inputs):
@@ -46,19 +47,12 @@ class KeptMaps:
             return fresh(outputs)
         setattr(part, name, run_or_count)
 
-    def _run(self, part, run, inputs):
-        before, self.storages = self.storages, {}
-        outputs = fresh(run(*inputs))
-        own, self.storages = self.storages, before
-        for module in part.modules():
-            if isinstance(module, WNConv2d): module.used_weight = None
+    def _run(self, run, inputs):
+        own = KeptMaps()
+        with own: outputs = fresh(run(*inputs))
         ids = [id(x.untyped_storage()) for x in inputs]
-        kept_bytes = sum(storage.nbytes() for i, storage in own.items() if i not in ids)
-        return outputs, kept_bytes, [i in own for i in ids]
-
-    def bytes_per_image(self)->int:
-        "Of everything that was kept"
-        return (sum(s.nbytes() for s in self.storages.values()) + self.dropped) // IMAGES
+        kept_bytes = sum(storage.nbytes() for i, storage in own.storages.items() if i not in ids)
+        return outputs, kept_bytes, [i in own.storages for i in ids]
 
 def fresh(outputs):
     "New tensors, not filled, shaped as a part's output: one tensor, or a named tuple of them"
@@ -69,19 +63,18 @@ def kept_maps(cfg:ModelConfig)->int: # bytes per image, in float32
     "Feature maps that the backward pass of the network and its likelihood needs, measured on a small image"
     side = max(2 ** cfg.n_halvings, 16)
     with Unfilled(): model = NVAE(cfg.model_copy(update=dict(image_size=side, crop=0)))
-    use_fast(model)
     maps = KeptMaps()
-    for part in model.modules():
+    for part in use_fast(model).modules():
         if isinstance(part, (BottomUpCell, TopDownCell)): maps.once(part, 'forward')
         if isinstance(part, LatentGroup):
-            maps.once(part, 'infer')
-            maps.once(part, 'merge')
+            for name in ('infer', 'merge'): maps.once(part, name)
     x = torch.zeros(IMAGES, cfg.image_channels, side, side)
-    with torch.autograd.graph.saved_tensors_hooks(maps.keep, lambda tensor: tensor):
+    with maps:
         out = model(x, generator=torch.Generator())
         _ = out.px.log_prob(x).sum() + out.kls.sum()
+    small_maps = sum(s.nbytes() for s in maps.storages.values()) + maps.dropped
     height, width = cfg.size
-    return maps.bytes_per_image() * height * width // side ** 2
+    return small_maps // IMAGES * height * width // side ** 2
 
 def n_parameters(model:nn.Module)->int:
     "Numbers that are learnt"

@@ -21,8 +21,7 @@ def channel_mask(c_out:int, c_in:int, strict:bool)->torch.Tensor: # (c_out, c_in
     earlier = torch.ones(blocks, blocks).tril(-1 if strict else 0)
     return earlier.repeat_interleave(c_out // blocks, 0).repeat_interleave(c_in // blocks, 1)
 
-def mask(c_out:int, c_in:int, size:int,
-         strict:bool,          # the centre excludes a variable itself
+def mask(c_out:int, c_in:int, size:int, strict:bool, # the centre excludes a variable itself
          depthwise:bool=False, # one filter per channel: (c_out, 1, size, size)
          mirror:bool=False,    # the scan runs backwards
         )->torch.Tensor:       # (c_out, c_in, size, size) of 0 and 1
@@ -40,9 +39,7 @@ class MaskedConv2d(WNConv2d):
     mask: torch.Tensor
 
     def __init__(self, c_in:int, c_out:int, kernel_size:int, strict:bool,
-                 depthwise:bool=False, mirror:bool=False, bias:bool=False,
-                 gain:float=1.,  # factor on the initial length
-                ):
+                 depthwise:bool=False, mirror:bool=False, bias:bool=False, gain:float=1.): # gain: of the initial length
         super().__init__(c_in, c_out, kernel_size, bias=bias, groups=c_in if depthwise else 1)
         self.register_buffer('mask', mask(c_out, c_in, kernel_size, strict, depthwise, mirror), persistent=False)
         length = initial_log_norm(self.weight.detach() * self.mask)

@@ -30,10 +30,7 @@ class LatentGroup(nn.Module):
     "Prior, posterior and merge of one group (NVAE, section 3.2); state (B, c_dec, h, w), map (B, c_enc, h, w)"
     flows: Sequence[FlowPair]  # a ModuleList, which can't say of what
 
-    def __init__(self, cfg:ModelConfig,
-                 level:int,   # halvings at this group's scale
-                 first:bool,  # the coarsest group, whose prior is fixed
-                ):
+    def __init__(self, cfg:ModelConfig, level:int, first:bool): # halvings at this scale; the group whose prior is fixed
         super().__init__()
         c_enc, c_dec = cfg.width(cfg.enc_channels, level), cfg.width(cfg.dec_channels, level)
         self.z_channels, self.flows_in_prior = cfg.z_channels, cfg.flows_in_prior

@@ -16,10 +16,8 @@ def lengths(weight:torch.Tensor)->torch.Tensor: # (O, I, k, k) → (O, 1, 1, 1)
     "Euclidean length of every filter"
     return torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True)
 
-def normalised(weight:torch.Tensor,     # (O, I, k, k) raw filters
-               log_norm:torch.Tensor,   # (O, 1, 1, 1) log of the wanted length
-              )->torch.Tensor:          # (O, I, k, k) filters of length exp(log_norm)
-    "Filters with their length replaced (NVAE, appendix A)"
+def normalised(weight:torch.Tensor, log_norm:torch.Tensor)->torch.Tensor: # (O, I, k, k), (O, 1, 1, 1) → (O, I, k, k)
+    "Raw filters with their length replaced by exp(log_norm) (NVAE, appendix A)"
     return weight * (log_norm.exp() / (lengths(weight) + 1e-5))
 
 def initial_log_norm(weight:torch.Tensor)->torch.Tensor: # (O, I, k, k) fresh filters → (O, 1, 1, 1)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PIXELS', 'LOG_SCALES', 'LIKELIHOODS', 'uniform', 'to_signed', 'from_signed', 'Likelihood', 'Bernoulli',
            'NormalPixels', 'level_log_prob', 'LogisticParts', 'drift', 'compose', 'choose', 'LogisticMixture',
-           'ColourParts', 'PerChannelMixture', 'LogisticMixturePerChannel', 'NormalMixture',
-           'likelihood_channels', 'likelihood']
+           'PerChannelMixture', 'LogisticMixturePerChannel', 'NormalMixture', 'likelihood_channels',
+           'likelihood']
 
 # %% ../../nbs/2_network/01_likelihoods.ipynb #03-distributions-003
 import copy
@@ -38,10 +38,10 @@ def from_signed(v):
 
 class Likelihood(Distribution):
     "Distribution of images (…, C, H, W) in [0, 1]; a subclass gives what is only declared here, and `mean`"
-    n_params: Callable      # (channels, n_mix) → channels of the head's output
-    noise_shapes: list      # of every tensor that `_draw` takes: (function that draws it, its shape)
     _log_prob: Callable     # images (…, C, H, W) → nats (…, H, W)
-    _draw: Callable         # noise → images
+    _draw: Callable         # noise, tensors of `noise_shapes` → images
+    per_colour = 1          # parameters of a colour, or of a component's colour
+    value_noise = staticmethod(uniform) # draws the noise of the colours' values
     discrete = True         # a probability; else a density, which can't be compared with one
     unit = 'bits/dim'       # what a negative ELBO is quoted in; else 'nats' or 'nats (density)'
     arg_constraints = {'params': constraints.independent(constraints.real, 3)} # pyright: ignore[reportAssignmentType]
@@ -66,6 +66,11 @@ class Likelihood(Distribution):
         super().__init__(torch.Size(batch), torch.Size((channels, H, W)), validate_args)
 
     @classmethod
+    def n_params(cls, channels:int, n_mix:int)->int:
+        "Parameters per pixel"
+        return cls.per_colour * channels
+
+    @classmethod
     def levels(cls, n_bits:int)->int|None: # None: any value in [0, 1]
         "How many values a colour can have"
         return 2 ** n_bits if cls.discrete else None
@@ -79,6 +84,11 @@ class Likelihood(Distribution):
         H, W = x.shape[-2:]
         every_pixel = self._log_prob(precise(x))
         return every_pixel[..., self.crop:H - self.crop, self.crop:W - self.crop]
+
+    @property
+    def noise_shapes(self)->list: # of (function that draws a tensor, its shape)
+        "The noise of one image"
+        return [(self.value_noise, self.event_shape)]
 
     def draw_noise(self, generator:torch.Generator|None=None)->tuple: # what `sample` takes as `noise`
         "Fresh noise for one sample, drawn where the generator lives; without one, from torch's global one"
@@ -121,17 +131,13 @@ class Bernoulli(Likelihood):
     "Binary images: one logit per pixel and colour"
     unit = 'nats'  # as the literature quotes binary images
 
-    @staticmethod
-    def n_params(channels, n_mix): return channels
-
     @classmethod
-    def levels(cls, n_bits): return 2
+    def levels(cls, n_bits):
+        return 2
 
     @property
-    def noise_shapes(self): return [(uniform, self.event_shape)]
-
-    @property
-    def mean(self): return torch.sigmoid(self.params)
+    def mean(self):
+        return torch.sigmoid(self.params)
 
     def _log_prob(self, x):
         return (x * self.params - F.softplus(self.params)).sum(-3)
@@ -144,18 +150,16 @@ class Bernoulli(Likelihood):
 class NormalPixels(Likelihood):
     "Density of 2x − 1 under a soft-clamped normal per pixel and colour; all means come first, then all log σ"
     discrete, unit = False, 'nats (density)'
-
-    @staticmethod
-    def n_params(channels, n_mix): return 2 * channels
-
-    @property
-    def noise_shapes(self): return [(torch.randn, self.event_shape)]
+    per_colour = 2
+    value_noise = staticmethod(torch.randn)
 
     @property
-    def mean(self): return from_signed(self._normal().mean)
+    def mean(self):
+        return from_signed(self._normal().mean)
 
     def _normal(self):
-        return Normal(*self.params.chunk(2, -3))
+        mean, log_sigma = self.params.chunk(2, -3)
+        return Normal(mean, log_sigma)
 
     def _log_prob(self, x):
         return self._normal().log_prob(to_signed(x)).sum(-3)
@@ -166,11 +170,9 @@ class NormalPixels(Likelihood):
 # %% ../../nbs/2_network/01_likelihoods.ipynb #03-distributions-033
 LOG_SCALES = -7., 40. # of a logistic: no narrower than a thousandth, no wider than float32 can tell the levels apart
 
-def level_log_prob(x:torch.Tensor,         # (…) in [0, 1], on the 2^n_bits levels
-                   mean:torch.Tensor,      # (…) of the logistic over [-1, 1]
-                   log_scale:torch.Tensor, # (…) natural logarithm of its scale
-                   n_bits:int=8,
-                  )->torch.Tensor:         # (…) nats
+def level_log_prob(x:torch.Tensor,     # (…) in [0, 1], on the 2^n_bits levels
+                   mean:torch.Tensor, log_scale:torch.Tensor, # (…) each, of the logistic over [-1, 1]
+                   n_bits:int=8)->torch.Tensor: # (…) nats
     "Log probability of a level under a discretised logistic (PixelCNN++, section 2.1), exact in both tails"
     top = 2 ** n_bits - 1
     level = 2 * top * x - top
@@ -204,25 +206,22 @@ def compose(bases:list, coefs:list)->torch.Tensor: # (…, 1, H, W) per colour �
         values.append(value.clamp(-1, 1))
     return from_signed(torch.cat(values, -3))
 
-def choose(logits:torch.Tensor, # (…, M, H, W) of the components
-           u:torch.Tensor,      # uniform noise of the same shape
-           temperature:float,
-          )->torch.Tensor:      # (…, 1, H, W) number of a component
-    "Draw a component of every pixel"
+def choose(logits:torch.Tensor, u:torch.Tensor, temperature:float)->torch.Tensor: # (…, M, H, W) → (…, 1, H, W)
+    "The number of a component for every pixel, drawn with uniform noise"
     gumbel = -torch.log(-torch.log(u))
     return (logits + temperature * gumbel).argmax(-3, keepdim=True)
 
 class LogisticMixture(Likelihood):
     "Discretised logistics, one selector per pixel, autoregressive colours (NVAE, appendix A; PixelCNN++, section 2)"
-    @staticmethod
-    def n_params(channels, n_mix):
+    @classmethod
+    def n_params(cls, channels, n_mix):
         coefficients = channels * (channels - 1) // 2
         return n_mix * (1 + 2 * channels + coefficients)
 
     @property
     def noise_shapes(self):
-        C, H, W = self.event_shape
-        return [(uniform, torch.Size((self.n_mix, H, W))), (uniform, self.event_shape)]
+        _, H, W = self.event_shape
+        return [(uniform, torch.Size((self.n_mix, H, W))), *super().noise_shapes]
 
     @property
     def mean(self):
@@ -258,35 +257,32 @@ class LogisticMixture(Likelihood):
         return compose(bases, chosen(coefs))
 
 # %% ../../nbs/2_network/01_likelihoods.ipynb #03-distributions-057
-class ColourParts(NamedTuple):
-    "Parameters of a mixture per colour, each (…, C, M, H, W)"
-    logits: torch.Tensor
-    means: torch.Tensor
-    log_widths: torch.Tensor # log scales of logistics, log σ of normals
-
 class PerChannelMixture(Likelihood):
     "Every colour of every pixel has a mixture of its own; a subclass says what a component is"
     component_log_prob: Callable # images, means, log widths → nats, all (…, C, M, H, W)
     component_value: Callable    # mean, log width, noise → value in [-1, 1] or beyond, all (…, C, H, W)
     component_mean: Callable     # the parameter → the mean
-    value_noise: Callable        # draws the noise of a value
+    per_colour = 3
 
-    @staticmethod
-    def n_params(channels, n_mix): return 3 * channels * n_mix
+    @classmethod
+    def n_params(cls, channels, n_mix):
+        return cls.per_colour * channels * n_mix
 
     @property
     def noise_shapes(self):
         C, H, W = self.event_shape
-        return [(uniform, torch.Size((C, self.n_mix, H, W))), (self.value_noise, self.event_shape)]
+        return [(uniform, torch.Size((C, self.n_mix, H, W))), *super().noise_shapes]
 
     @property
     def mean(self):
         logits, means, _ = self._split()
-        return from_signed((logits.softmax(-3) * self.component_mean(means)).sum(-3))
+        weighted = logits.softmax(-3) * self.component_mean(means)
+        return from_signed(weighted.sum(-3))
 
     def _split(self):
-        per_colour = self.params.contiguous().unflatten(-3, (self.event_shape[0], 3, self.n_mix))
-        return ColourParts(*per_colour.unbind(-4))
+        "(3, …, C, M, H, W): logits, means, and log widths, which are log scales of logistics, log σ of normals"
+        per_colour = self.params.contiguous().unflatten(-3, (self.event_shape[0], self.per_colour, self.n_mix))
+        return per_colour.movedim(-4, 0)
 
     def _log_prob(self, x):
         logits, means, log_widths = self._split()
@@ -297,15 +293,16 @@ class PerChannelMixture(Likelihood):
     def _draw(self, choice, noise):
         logits, means, log_widths = self._split()
         k = choose(logits, choice, self.temperature)
-        def chosen(values): return values.take_along_dim(k, -3).squeeze(-3)
-        return from_signed(self.component_value(chosen(means), chosen(log_widths), noise))
+        mean, log_width = (values.take_along_dim(k, -3).squeeze(-3) for values in (means, log_widths))
+        return from_signed(self.component_value(mean, log_width, noise))
 
 class LogisticMixturePerChannel(PerChannelMixture):
     "Discretised logistics, one selector per pixel and colour"
-    value_noise = staticmethod(uniform)
+    def component_mean(self, mean):
+        return mean
 
-    def component_mean(self, mean): return mean
-    def component_log_prob(self, x, mean, log_scale): return level_log_prob(x, mean, log_scale, self.n_bits)
+    def component_log_prob(self, x, mean, log_scale):
+        return level_log_prob(x, mean, log_scale, self.n_bits)
 
     def component_value(self, mean, log_scale, u):
         scale = log_scale.clamp(*LOG_SCALES).exp()
@@ -317,7 +314,8 @@ class NormalMixture(PerChannelMixture):
     value_noise = staticmethod(torch.randn)
     component_mean = staticmethod(soft_clamp)
 
-    def component_log_prob(self, x, mean, log_sigma): return Normal(mean, log_sigma).log_prob(to_signed(x))
+    def component_log_prob(self, x, mean, log_sigma):
+        return Normal(mean, log_sigma).log_prob(to_signed(x))
 
     def component_value(self, mean, log_sigma, noise):
         return Normal(mean, log_sigma).from_noise(self.temperature * noise)
@@ -331,8 +329,7 @@ def likelihood_channels(cfg:ModelConfig)->int: # channels of the head's output
     return LIKELIHOODS[cfg.likelihood].n_params(cfg.image_channels, cfg.n_mix)
 
 def likelihood(params:torch.Tensor,    # (…, P, H, W) the head's output, P = likelihood_channels(cfg)
-               cfg:ModelConfig,
-               temperature:float=1.0,  # factor of the pixels' noise in `sample`
+               cfg:ModelConfig, temperature:float=1.0, # factor of the pixels' noise in `sample`
               )->Likelihood:
     "The configured likelihood of images; raises `BadInput` for a head that doesn't fit or a negative temperature"
     kind = LIKELIHOODS[cfg.likelihood]

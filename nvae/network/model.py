@@ -113,7 +113,7 @@ class NVAE(nn.Module):
 
     def __init__(self, config:Config|ModelConfig):
         super().__init__()
-        self.config = config if isinstance(config, Config) else Config(model=config)
+        self.config = config if isinstance(config, Config) else Config(model=config) # pyright: ignore[reportCallIssue] (pydantic fills the rest)
         cfg = self.config.model
         _, height, width = cfg.latent_shapes[0]
         enc_top, dec_top = (cfg.width(channels, cfg.n_halvings) for channels in (cfg.enc_channels, cfg.dec_channels))
@@ -125,7 +125,8 @@ class NVAE(nn.Module):
         self.pre_process = pre_process(cfg)
         self.bottom_up = bottom_up(cfg)
         self.top = nn.Identity() if cfg.is_plain else nn.Sequential(nn.ELU(), WNConv2d(enc_top, enc_top), nn.ELU())
-        groups = [LatentGroup(cfg, cfg.n_pre_blocks + scale, first=g == 0) for g, scale in enumerate(cfg.scale_of_group)]
+        levels = [cfg.n_pre_blocks + scale for scale in cfg.scale_of_group]
+        groups = [LatentGroup(cfg, level, first=g == 0) for g, level in enumerate(levels)]
         self.groups = nn.ModuleList(groups) # pyright: ignore[reportAttributeAccessIssue]
         self.top_down = top_down(cfg)
         self.post_process = post_process(cfg)
@@ -241,7 +242,8 @@ class NVAE(nn.Module):
     def decode(self, zs:list)->Likelihood: # G latents (B, z, h, w), coarse to fine → likelihood of the image
         "The likelihood given all latents; raises `BadInput` for latents of other shapes"
         check_latents(self.cfg, zs, len(zs[0]))
-        return self.likelihood(self.walk(lambda g, h: zs[g], batch=len(zs[0])))
+        params = self.walk(lambda g, h: zs[g], batch=len(zs[0]))
+        return self.likelihood(params)
 
 # %% ../../nbs/2_network/06_model.ipynb #08-model-035
 @torch.no_grad()
