@@ -16,7 +16,9 @@ from ..errors import BadInput
 from .likelihoods import LIKELIHOODS
 
 # %% ../../nbs/2_network/07_elbo.ipynb #09-losses-007
-def reconstruction(out, x:torch.Tensor)->torch.Tensor: # Output, images (B, C, H, W) in [0, 1] → (B,) nats
+def reconstruction(out,            # Output of a forward pass
+                   x:torch.Tensor, # images (B, C, H, W) in [0, 1]
+                  )->torch.Tensor: # (B,) nats
     "−log p(x|z), the first term of the bound"
     return -out.px.log_prob(x).sum((-2, -1))
 
@@ -26,17 +28,20 @@ def posterior_kls(out)->torch.Tensor: # Output → (G, B) nats
         raise BadInput("this output was generated from the prior, so it has no KL; give the network images")
     return out.kls
 
-def negative_elbo(out, x:torch.Tensor)->torch.Tensor: # Output, images (B, C, H, W) in [0, 1] → (B,) nats
+def negative_elbo(out,            # Output of a forward pass
+                  x:torch.Tensor, # images (B, C, H, W) in [0, 1]
+                 )->torch.Tensor: # (B,) nats
     "Minus the evidence lower bound of every image (NVAE, equation 1); raises `BadInput` without a posterior"
     return reconstruction(out, x) + posterior_kls(out).sum(0)
 
 # %% ../../nbs/2_network/07_elbo.ipynb #09-losses-013
 def n_dimensions(cfg:ModelConfig)->int:
     "Values per image that the likelihood covers: channels × cropped height × cropped width"
-    H, W = (side - 2 * cfg.crop for side in cfg.size)
-    return cfg.image_channels * H * W
+    (H, W), margins = cfg.size, 2 * cfg.crop
+    return cfg.image_channels * (H - margins) * (W - margins)
 
-def bits_per_dim(nats, cfg:ModelConfig): # negative log-likelihood per image, any shape → the same
+def bits_per_dim(nats, # negative log-likelihood per image, any shape
+                 cfg:ModelConfig):
     "Nats per image as bits per dimension"
     return nats / (math.log(2) * n_dimensions(cfg))
 
