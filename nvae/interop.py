@@ -108,7 +108,7 @@ def _cell(cell):
     if isinstance(cell, BottomUpCell):
         yield from BOTTOM_UP.items()
     else:
-        shift = 1 if cell.depthwise.up else 0 # enlarging comes first
+        shift = 1 if cell.up else 0 # enlarging comes first
         for (place, name), ours in TOP_DOWN.items():
             yield f'_ops.0.conv.{place + shift}{name}', ours
     if cell.se is not None:

@@ -12,8 +12,8 @@ from nvae.network.cost import describe
 from nvae.network.fast import FAST, use_fast, use_plain
 from nvae.network.layers import BatchNorm
 from nvae.network.likelihoods import LIKELIHOODS
-from nvae.network.model import NVAE, fold_temperature, prior_noise
-from nvae.noise import draw_noise, group_temperatures
+from nvae.network.model import NVAE, prior_noise
+from nvae.noise import draw_noise, fold_temperature, group_temperatures
 
 SMALL = dict(image_size=16, channels=8, n_groups=2, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2)
 KINDS = dict(usual={}, flows=dict(n_flows=1), flows_in_prior=dict(n_flows=1, flows_in_prior=True),

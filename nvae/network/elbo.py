@@ -22,7 +22,7 @@ def reconstruction(out,            # Output of a forward pass
     "−log p(x|z), the first term of the bound"
     return -out.px.log_prob(x).sum((-2, -1))
 
-def posterior_kls(out)->torch.Tensor: # (G, B) nats
+def posterior_kls(out)->torch.Tensor: # Output → (G, B) nats
     "The KL of every group; raises `BadInput` for the output of `generate`, which has no posterior"
     if out.kls is None:
         raise BadInput("this output was generated from the prior, so it has no KL; give the network images")
@@ -37,10 +37,10 @@ def negative_elbo(out,            # Output of a forward pass
 # %% ../../nbs/2_network/07_elbo.ipynb #09-losses-013
 def n_dimensions(cfg:ModelConfig)->int:
     "Values per image that the likelihood covers: channels × cropped height × cropped width"
-    H, W = (side - 2 * cfg.crop for side in cfg.size)
-    return cfg.image_channels * H * W
+    (H, W), margins = cfg.size, 2 * cfg.crop
+    return cfg.image_channels * (H - margins) * (W - margins)
 
-def bits_per_dim(nats,            # negative log-likelihood per image, any shape
+def bits_per_dim(nats, # negative log-likelihood per image, any shape
                  cfg:ModelConfig):
     "Nats per image as bits per dimension"
     return nats / (math.log(2) * n_dimensions(cfg))
@@ -50,8 +50,6 @@ def likelihood_unit(cfg:ModelConfig)->str: # 'bits/dim', 'nats' or 'nats (densit
     "What a negative ELBO of this model is quoted in"
     return LIKELIHOODS[cfg.likelihood].unit
 
-def quoted(nats:float,      # per image
-           cfg:ModelConfig, # whose likelihood it is
-          )->float:         # in `likelihood_unit`
+def quoted(nats:float, cfg:ModelConfig)->float: # per image; in `likelihood_unit`
     "A negative ELBO as it is quoted"
     return float(bits_per_dim(nats, cfg)) if likelihood_unit(cfg) == 'bits/dim' else nats

@@ -21,8 +21,7 @@ def channel_mask(c_out:int, c_in:int, strict:bool)->torch.Tensor: # (c_out, c_in
     earlier = torch.ones(blocks, blocks).tril(-1 if strict else 0)
     return earlier.repeat_interleave(c_out // blocks, 0).repeat_interleave(c_in // blocks, 1)
 
-def mask(c_out:int, c_in:int, size:int,
-         strict:bool,          # the centre excludes a variable itself
+def mask(c_out:int, c_in:int, size:int, strict:bool, # the centre excludes a variable itself
          depthwise:bool=False, # one filter per channel: (c_out, 1, size, size)
          mirror:bool=False,    # the scan runs backwards
         )->torch.Tensor:       # (c_out, c_in, size, size) of 0 and 1
@@ -37,10 +36,10 @@ def mask(c_out:int, c_in:int, size:int,
 # %% ../../nbs/2_network/05_flows.ipynb #07-flows-011
 class MaskedConv2d(WNConv2d):
     "Autoregressive weight-normalised convolution (B, c_in, H, W) → (B, c_out, H, W)"
+    mask: torch.Tensor
+
     def __init__(self, c_in:int, c_out:int, kernel_size:int, strict:bool,
-                 depthwise:bool=False, mirror:bool=False, bias:bool=False,
-                 gain:float=1.,  # factor on the initial length
-                ):
+                 depthwise:bool=False, mirror:bool=False, bias:bool=False, gain:float=1.): # gain: of the initial length
         super().__init__(c_in, c_out, kernel_size, bias=bias, groups=c_in if depthwise else 1)
         self.register_buffer('mask', mask(c_out, c_in, kernel_size, strict, depthwise, mirror), persistent=False)
         length = initial_log_norm(self.weight.detach() * self.mask)
@@ -63,8 +62,8 @@ class Flow(nn.Module):
     def shift(self, z):
         "m(z), which depends on earlier variables only"
         wide = F.elu(self.widen(z))
-        wide = F.elu(self.depthwise(wide))
-        return self.narrow(F.elu(wide))
+        wide = F.elu(F.elu(self.depthwise(wide)))
+        return self.narrow(wide)
 
     def forward(self, z):
         return z - self.shift(z)

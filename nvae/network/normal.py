@@ -20,14 +20,11 @@ def precise(v:torch.Tensor)->torch.Tensor: # any floating type → float32, or f
 # %% ../../nbs/2_network/00_normal.ipynb #03-distributions-011
 class Normal(torch.distributions.Normal):
     "Soft-clamped normal of a latent group; `log_prob` and `kl_divergence` are elementwise, in nats (NVAE, section 3.2)"
-    def __init__(self,
-                 mean:torch.Tensor,         # (…) raw, clamped here
-                 log_sigma:torch.Tensor,    # (…) raw, clamped here
-                 validate_args:bool=False): # let torch check parameters and values
+    def __init__(self, mean:torch.Tensor, log_sigma:torch.Tensor): # (…) each, raw: clamped here
         self.raw_mean = precise(mean)
         self.raw_log_sigma = precise(log_sigma)
         sigma = soft_clamp(self.raw_log_sigma).exp() + 0.01
-        super().__init__(soft_clamp(self.raw_mean), sigma, validate_args)
+        super().__init__(soft_clamp(self.raw_mean), sigma, validate_args=False)
 
     @property
     def sigma(self):
@@ -38,16 +35,10 @@ class Normal(torch.distributions.Normal):
         "mean + σ·noise"
         return torch.addcmul(self.loc, self.scale, noise)
 
-    def expand(self, batch_shape, _instance=None):
-        "The same over a larger shape"
-        raw = self.raw_mean.expand(batch_shape), self.raw_log_sigma.expand(batch_shape)
-        return Normal(*raw, self._validate_args)
-
 # %% ../../nbs/2_network/00_normal.ipynb #03-distributions-016
 def residual(prior:Normal,              # the prior of the same group
              d_mean:torch.Tensor,       # (…) what the encoder adds to the raw mean
-             d_log_sigma:torch.Tensor,  # (…) and to the raw log σ
-            )->Normal:
+             d_log_sigma:torch.Tensor)->Normal: # (…) and to the raw log σ
     "The posterior relative to its prior (NVAE, section 3.2)"
     mean = prior.raw_mean + precise(d_mean)
     log_sigma = prior.raw_log_sigma + precise(d_log_sigma)
