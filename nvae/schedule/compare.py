@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['read_run', 'settings_of', 'pictures_of', 'families', 'settings_that_differ', 'text_of', 'markdown_table',
-           'outcome_rows', 'weighted', 'family_rows', 'colours', 'panels', 'limits', 'plot_held_out',
-           'plot_ends', 'title_of', 'plot_samples']
+           'outcome_rows', 'weighted', 'family_rows', 'panels', 'limits', 'plot_held_out', 'plot_ends',
+           'title_of', 'plot_samples']
 
 # %% ../../nbs/engine/schedule/02_compare.ipynb #18d-compare-003
 import itertools
@@ -33,18 +33,14 @@ def read_run(run:RunDir)->dict: # plain values
     tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test' and r.get('value') is not None]
     seconds = tests[-1]['seconds'] if tests else None
     curve = [(r['epoch'], r['value']) for r in tests]
-    pictures = list(map(str, pictures_of(run)))
     return dict(describe_run(run), family=run.name.removesuffix(f'-seed{seed}'), settings=settings, tests=curve,
-                seconds=seconds, evaluation=read_evaluation(run), pictures=pictures)
+                seconds=seconds, evaluation=read_evaluation(run), pictures=[str(path) for path in pictures_of(run)])
 
 def settings_of(run:RunDir)->dict: # {'train.lr': …}
     "The configuration of a run, one key after the other"
     config = read_yaml(run.config) if run.config.exists() else {}
-    settings = {}
-    for section in ('model', 'data', 'train'):
-        for key, value in config.get(section, {}).items():
-            settings[f'{section}.{key}'] = value
-    return settings
+    sections = ('model', 'data', 'train')
+    return {f'{section}.{key}': value for section in sections for key, value in config.get(section, {}).items()}
 
 def pictures_of(run:RunDir)->list: # of paths
     "The samples that were asked for, or those that every training leaves"
@@ -62,9 +58,7 @@ def families(found:list)->dict: # name → records
 def settings_that_differ(found:list, # of records
                         )->list:     # rows: key, then the value of each family
     "The keys in which families differ; the seed and the widths that follow from `channels` are left out"
-    settings = {}
-    for family, members in families(found).items():
-        settings[family] = members[0]['settings']
+    settings = {family: members[0]['settings'] for family, members in families(found).items()}
     left_out = {'train.seed'}
     for width in ('model.enc_channels', 'model.dec_channels'):
         if all(s.get(width) == s.get('model.channels') for s in settings.values()):
@@ -119,10 +113,6 @@ def family_rows(found:list)->list: # of dicts
     return rows
 
 # %% ../../nbs/engine/schedule/02_compare.ipynb #18d-compare-015
-def colours(found:list)->dict:
-    "One per family"
-    return dict(zip(families(found), itertools.cycle(PALETTE)))
-
 def panels(found:list, width:float, height:float): # inches; → figure, {unit: axes}
     "A figure with a panel for each unit"
     units = list(dict.fromkeys(r['unit'] for r in found if r['tests']))
@@ -132,22 +122,18 @@ def panels(found:list, width:float, height:float): # inches; → figure, {unit: 
 
 def limits(found:list, unit:str): # two numbers, or None, None: as wide as the numbers
     "Where an axis begins and ends, so that a run which has lost its way doesn't flatten the others"
-    starts, values = [], []
-    for r in found:
-        if r['tests'] and r['unit'] == unit:
-            likelihoods = [value for _, value in r['tests']]
-            starts.append(likelihoods[0])
-            values += likelihoods
-    start, lowest = max(starts), min(values)
-    room = max(start - lowest, .1*abs(start))
+    curves = [r['tests'] for r in found if r['tests'] and r['unit'] == unit]
+    values = [value for curve in curves for _, value in curve]
+    start = max(curve[0][1] for curve in curves)
+    room = max(start - min(values), .1*abs(start))
     if max(values) <= start + room: return None, None
-    return lowest - .1*room, start + room
+    return min(values) - .1*room, start + room
 
 @styled
 def plot_held_out(found:list): # matplotlib figure
     "Held-out likelihood over epochs, all runs"
     fig, axes = panels(found, 6.4, 2.6)
-    colour = colours(found)
+    colour = dict(zip(families(found), itertools.cycle(PALETTE)))
     for r in found:
         if not r['tests']: continue
         epochs, values = zip(*r['tests'])
@@ -163,14 +149,14 @@ def plot_held_out(found:list): # matplotlib figure
 @styled
 def plot_ends(found:list): # matplotlib figure
     "The last held-out likelihood of every run, by family; the bar is the mean"
-    fig, axes = panels(found, 6.4, .5 + .3*len(families(found)))
-    colour = colours(found)
-    for family, members in families(found).items():
+    together = families(found)
+    fig, axes = panels(found, 6.4, .5 + .3*len(together))
+    for (family, members), colour in zip(together.items(), itertools.cycle(PALETTE)):
         ends = [r['held_out'] for r in members if r['tests']]
         if not ends: continue
         ax = axes[members[0]['unit']]
-        ax.plot(ends, [family]*len(ends), 'o', color=colour[family], ms=4)
-        ax.plot([statistics.fmean(ends)], [family], '|', color=colour[family], ms=14, mew=2)
+        ax.plot(ends, [family]*len(ends), 'o', color=colour, ms=4)
+        ax.plot([statistics.fmean(ends)], [family], '|', color=colour, ms=14, mew=2)
     for unit, ax in axes.items():
         ax.set(xlabel=f'held-out, {unit}', xlim=limits(found, unit))
         ax.margins(y=.3)
