@@ -106,8 +106,7 @@ def refuse_circles(value, loc=(), above=()): # loc: its place; above: what it st
     for key, inner in items:
         refuse_circles(inner, (*loc, key), (*above, id(value)))
 
-def read_plan(path, # a YAML file
-             )->Plan:
+def read_plan(path)->Plan: # a YAML file
     "A plan; raises `BadInput` with the place and the nearest key"
     path = Path(path).expanduser()
     where = shown(path)
@@ -119,9 +118,10 @@ def read_plan(path, # a YAML file
         refuse_circles(found)
         return Plan(**{str(key): value for key, value in found.items()})
     except ValidationError as e:
-        raise BadInput(f"{where}: {explain_validation(e, Plan, place, limit=1, words={'too_short': EMPTY})}") from None
+        why = explain_validation(e, Plan, place, limit=1, words={'too_short': EMPTY})
     except BadInput as e:
-        raise BadInput(f"{where}: {e}") from None
+        why = str(e)
+    raise BadInput(f"{where}: {why}")
 
 # %% ../../nbs/engine/schedule/00_plan.ipynb #18b-plan-018
 @dataclass(frozen=True)
@@ -146,8 +146,7 @@ class Job:
         return dict(config=self.config, overrides=self.overrides, data=self.data, runs=str(runs),
                     processes=self.processes, evaluate=self.evaluate, sample=self.sample)
 
-def choices(e:Entry, # with what it shares
-           )->list: # for each run of the entry: dict of keys of the configuration, in full → values
+def choices(e:Entry)->list: # with what it shares → for each run: keys of the configuration, in full → values
     "Every combination of the grid and the seeds; raises `BadInput` for a key that is said twice"
     grid = {}
     for key, values in e.grid.items():
@@ -185,7 +184,8 @@ def jobs_of(e:Entry)->list: # of `Job`s
 
 def absolute(path)->str:
     "The same path, from wherever it is read"
-    return str(Path(path).expanduser().resolve())
+    path = Path(path).expanduser()
+    return str(path.resolve())
 
 def make_job(e:Entry, overrides:dict)->Job:
     "One run, checked; raises `BadInput`"
@@ -213,9 +213,7 @@ def refuse_too_little(cfg:Config, samples:list):
     split_folder(set_root(cfg), cfg.data.test_fraction, cfg.data.split_seed)
 
 # %% ../../nbs/engine/schedule/00_plan.ipynb #18b-plan-026
-def load_plan(path,        # a YAML file
-              runs='runs', # folder of all runs
-             )->list:      # of `Job`s, in the order of the plan
+def load_plan(path, runs='runs')->list: # a YAML file, and the folder of all runs → `Job`s, in the order of the plan
     "Every run of a plan, checked whole; raises `BadInput` with the place in the file"
     plan, where, jobs = read_plan(path), shown(Path(path)), []
     for i, e in enumerate(plan.runs, 1):

@@ -61,9 +61,7 @@ def visible_gpus()->list: # of strings
         return list(map(str, range(torch.cuda.device_count())))
     return [name.strip() for name in given.split(',') if name.strip()]
 
-def slot_environments(slots:int|None, # how many; None: as many as there are cards for
-                      gpus:list,      # of `visible_gpus`
-                      cores:int,      # of the processor
+def slot_environments(slots:int|None, gpus:list, cores:int, # slots None: as many as there are cards for
                       processes:int=1, # of the run that takes most
                      )->dict:          # name of each slot → its environment variables
     "What each slot sees of the machine; raises `BadInput` for runs that take more cards than there are"
@@ -95,8 +93,7 @@ def local_cluster(environments:dict): # of `slot_environments`; → a Dask clust
         return SpecCluster(workers=workers, scheduler=dict(cls=Scheduler, options=scheduler), **quiet)
 
 @contextmanager
-def connected(cluster:str|None, # address of an existing scheduler, or its scheduler file
-              environments:dict):
+def connected(cluster:str|None, environments:dict): # cluster: address of a scheduler, or its scheduler file
     "A client of that cluster, or of one that lasts as long as this; raises `BadInput` where none answers"
     from distributed import Client
     if cluster is None:
