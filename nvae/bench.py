@@ -59,7 +59,9 @@ def gflops(f, operations:float, device:torch.device)->float: # operations: of on
 def machine()->dict: # processor or device, threads, versions, and the rates
     "Where the figures come from, and the rates of a matrix product and a depthwise convolution in float32"
     device = best_device()
-    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else processor()
+    name = processor()
+    if device.type == 'cuda':
+        name = torch.cuda.get_device_name(device)
     a = torch.randn(2048, 2048, device=device)
     x = torch.randn(8, 192, 64, 64, device=device).contiguous(memory_format=torch.channels_last)
     w = torch.randn(192, 1, 5, 5, device=device)
