@@ -2,6 +2,7 @@
 import json
 import re
 
+import matplotlib.pyplot as plt
 import typer
 from api import code, directive, escaped
 from book import source_address
@@ -12,7 +13,6 @@ from nvae.config import SECTIONS, load_config
 from nvae.errors import allowed_values as allowed
 from nvae.files import find_asset
 from nvae.network.cost import describe
-from nvae.plots.pictures import plt
 from nvae.plots.towers import draw_hierarchy
 
 

@@ -2,7 +2,7 @@
 import json
 import re
 import sys
-from os.path import dirname, normpath
+from os.path import dirname, join, normpath
 from pathlib import Path
 
 import pytest
@@ -63,7 +63,7 @@ def inside_links(name, text):
     for link in links(text):
         if re.match(r'[a-z]+:', link): continue
         path, _, part = link.partition('#')
-        yield normpath(f'{dirname(name)}/{path}') if path else name, part
+        yield normpath(join(dirname(name), path)) if path else name, part
 
 
 def has_picture(cell):

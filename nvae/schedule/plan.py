@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['Natural', 'Temperature', 'EMPTY', 'CIRCLE', 'NO_ROOT', 'listed', 'Evaluate', 'Sample', 'switch', 'Shared',
-           'Entry', 'Plan', 'place', 'known_keys', 'explain', 'refuse_circles', 'read_plan', 'Job', 'choices',
-           'name_part', 'run_name', 'jobs_of', 'absolute', 'make_job', 'check_temperature', 'check_folder',
-           'load_plan', 'refuse_begun_otherwise']
+           'Entry', 'Plan', 'place', 'refuse_circles', 'read_plan', 'Job', 'choices', 'name_part', 'run_name',
+           'jobs_of', 'absolute', 'make_job', 'refuse_too_little', 'load_plan', 'refuse_begun_otherwise']
 
 # %% ../../nbs/engine/schedule/00_plan.ipynb #18b-plan-003
 import itertools
@@ -19,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from ..config import Config, Count, Frozen, configured, find_config, flat, load_config
-from ..errors import BadInput, nearest
+from ..errors import BadInput, explain_validation
 from ..files import read_yaml, shown
 from ..runs.folder import RunDir, refuse_other_network
 
@@ -53,7 +52,6 @@ def switch(nothing): # what `false` stands for; `true` stands for the defaults
         return {} if v is True else v
     return BeforeValidator(read)
 
-# %% ../../nbs/engine/schedule/00_plan.ipynb #18b-plan-007
 class Shared(Frozen):
     "What can be said of one entry of a plan, or of all"
     overrides: dict[str, Any] = {}
@@ -83,6 +81,8 @@ class Plan(Shared):
         return e.model_copy(update=values)
 
 # %% ../../nbs/engine/schedule/00_plan.ipynb #18b-plan-011
+EMPTY = 'nothing in it, so there would be no runs; write down values, or leave the key out'
+
 def place(loc)->str: # of pydantic's path
     "Where in the plan, for people"
     words, following = [], (*loc[1:], None)
@@ -95,26 +95,6 @@ def place(loc)->str: # of pydantic's path
             words.append(key)
     return ': '.join(words)
 
-def known_keys(loc)->list:
-    "The keys that are possible where a path of pydantic's ends"
-    for part, model in (('evaluate', Evaluate), ('sample', Sample)):
-        if part in loc[:-1]: return list(model.model_fields)
-    is_entry = loc[0] == 'runs' and len(loc) > 1
-    return list((Entry if is_entry else Plan).model_fields)
-
-EMPTY = 'nothing in it, so there would be no runs; write down values, or leave the key out'
-
-def explain(e:dict, # one of pydantic's errors
-           )->str:
-    "One line for it"
-    *above, key = e['loc']
-    where, inside = place(e['loc']), place(above) + ': ' if above else ''
-    if e['type'] == 'extra_forbidden': return f"{inside}there is no key '{key}'{nearest(key, known_keys(e['loc']))}"
-    if e['type'] == 'missing': return f"{inside}{key} is missing"
-    if e['type'] == 'too_short': return f"{where}: {EMPTY}"
-    value, why = str(e['input']), e['msg']
-    return f"{where}: {value[:60]} is not possible ({why[0].lower() + why[1:]})"
-
 # %% ../../nbs/engine/schedule/00_plan.ipynb #18b-plan-014
 CIRCLE = 'contains itself (a YAML anchor that refers to what it stands in); write its values down'
 
@@ -126,8 +106,7 @@ def refuse_circles(value, loc=(), above=()): # loc: its place; above: what it st
     for key, inner in items:
         refuse_circles(inner, (*loc, key), (*above, id(value)))
 
-def read_plan(path, # a YAML file
-             )->Plan:
+def read_plan(path)->Plan: # a YAML file
     "A plan; raises `BadInput` with the place and the nearest key"
     path = Path(path).expanduser()
     where = shown(path)
@@ -139,10 +118,10 @@ def read_plan(path, # a YAML file
         refuse_circles(found)
         return Plan(**{str(key): value for key, value in found.items()})
     except ValidationError as e:
-        first = min(e.errors(), key=lambda error: error['type'] != 'extra_forbidden') # an unknown key explains most
-        raise BadInput(f"{where}: {explain(first)}") from None
+        why = explain_validation(e, Plan, place, limit=1, words={'too_short': EMPTY})
     except BadInput as e:
-        raise BadInput(f"{where}: {e}") from None
+        why = str(e)
+    raise BadInput(f"{where}: {why}")
 
 # %% ../../nbs/engine/schedule/00_plan.ipynb #18b-plan-018
 @dataclass(frozen=True)
@@ -167,9 +146,7 @@ class Job:
         return dict(config=self.config, overrides=self.overrides, data=self.data, runs=str(runs),
                     processes=self.processes, evaluate=self.evaluate, sample=self.sample)
 
-# %% ../../nbs/engine/schedule/00_plan.ipynb #18b-plan-019
-def choices(e:Entry, # with what it shares
-           )->list: # for each run of the entry: dict of keys of the configuration, in full → values
+def choices(e:Entry)->list: # with what it shares → for each run: keys of the configuration, in full → values
     "Every combination of the grid and the seeds; raises `BadInput` for a key that is said twice"
     grid = {}
     for key, values in e.grid.items():
@@ -203,11 +180,7 @@ def jobs_of(e:Entry)->list: # of `Job`s
     "The runs of an entry; raises `BadInput`"
     given = configured(e.config, e.overrides, e.data) # before any choice, for its name
     base, overrides = e.name or given.name, flat(e.overrides)
-    jobs = []
-    for choice in choices(e):
-        name = run_name(base, choice)
-        jobs.append(make_job(e, {**overrides, **choice, 'name': name}))
-    return jobs
+    return [make_job(e, {**overrides, **choice, 'name': run_name(base, choice)}) for choice in choices(e)]
 
 def absolute(path)->str:
     "The same path, from wherever it is read"
@@ -222,31 +195,25 @@ def make_job(e:Entry, overrides:dict)->Job:
     if root and not data:
         overrides = {**overrides, 'data.root': absolute(root)}
     cfg = configured(e.config, overrides, data)
-    if cfg.data.dataset == 'folder':
-        check_folder(cfg)
-    for s in e.sample:
-        check_temperature(s, cfg)
+    refuse_too_little(cfg, e.sample)
     evaluate = e.evaluate and e.evaluate.model_dump(mode='json')
     sample = [s.model_dump(mode='json') for s in e.sample]
     return Job(absolute(find_config(e.config)), overrides, cfg, data, e.processes, evaluate, sample)
 
-def check_temperature(s:Sample, cfg:Config):
-    "Raises `BadInput` for one temperature per scale of another network"
-    given, scales = len(s.temperature), cfg.model.n_scales
-    if given not in (1, scales): raise BadInput(f"sample: {given} temperatures, but {cfg.name} has {scales} scales")
-
 NO_ROOT = 'data.root is not set: a folder of images is expected there, or as `data` in the plan'
 
-def check_folder(cfg:Config):
-    "Raises `BadInput` for a folder of images that isn't there or has too few"
-    from nvae.data.sources import set_root, split_folder
+def refuse_too_little(cfg:Config, samples:list):
+    "Raises `BadInput` for a folder that isn't there or has too few images, and for temperatures of another network"
+    for s in samples:
+        given, scales = len(s.temperature), cfg.model.n_scales
+        if given not in (1, scales): raise BadInput(f"sample: {given} temperatures, but {cfg.name} has {scales} scales")
+    if cfg.data.dataset != 'folder': return
     if not cfg.data.root: raise BadInput(NO_ROOT)
+    from nvae.data.sources import set_root, split_folder
     split_folder(set_root(cfg), cfg.data.test_fraction, cfg.data.split_seed)
 
 # %% ../../nbs/engine/schedule/00_plan.ipynb #18b-plan-026
-def load_plan(path,         # a YAML file
-              runs='runs',  # folder of all runs
-             )->list:       # of `Job`s, in the order of the plan
+def load_plan(path, runs='runs')->list: # a YAML file, and the folder of all runs → `Job`s, in the order of the plan
     "Every run of a plan, checked whole; raises `BadInput` with the place in the file"
     plan, where, jobs = read_plan(path), shown(Path(path)), []
     for i, e in enumerate(plan.runs, 1):

@@ -1,5 +1,5 @@
 """How fast the boards answer, on this machine: `python tests/browser/bench_boards.py --config NAME --seconds 10` prints
-one line of JSON, as in nbs/widgets.jsonl; `make bench-boards` measures what nbs/6_results/01_benchmarks shows.
+one line of JSON, as in nbs/6_results/widgets.jsonl; `make bench-boards` measures what 6_results/01_benchmarks shows.
 
 kernel, grid    from another seed on the sampling board to nine new images in the widget, as bytes
 kernel, group   from fresh noise for one group of one image to the image as bytes; what lies above the group is kept
