@@ -53,10 +53,8 @@ class Loss(NamedTuple):
     kl: torch.Tensor           # (B,) sum over the groups, unweighted
     kl_per_group: torch.Tensor # (G,) means over the batch, unweighted, coarse to fine
 
-def objective(out,                  # Output of a forward pass
-              x:torch.Tensor,       # images (B, C, H, W) in [0, 1]
-              beta:float,           # weight of the KL in this step, `kl_coefficient`
-              cfg:ModelConfig,
+def objective(out, x:torch.Tensor, # Output of a forward pass; the images (B, C, H, W) in [0, 1] that it was given
+              beta:float, cfg:ModelConfig, # weight of the KL in this step, `kl_coefficient`; of the network
               kl_weight:float=1.0,  # a constant factor on the KL
               balancing:bool=True,  # KL balancing while beta < 1
              )->Loss:

@@ -65,8 +65,7 @@ def scalars(kind:str, values:dict)->dict: # name → number
         if isinstance(value, (int, float)):
             found[f"{kind}/{name}"] = value
         elif isinstance(value, list):
-            curve = f"{kind}/{name.removesuffix('_per_group')}_group_"
-            found |= {f"{curve}{g:02}": v for g, v in enumerate(value)}
+            found |= {f"{kind}/{name.removesuffix('_per_group')}_group_{g:02}": v for g, v in enumerate(value)}
     return found
 
 def record_training(state:TrainState):
@@ -82,10 +81,9 @@ def record_training(state:TrainState):
 
 def pace(state:TrainState)->dict: # images_per_second, seconds_left
     "Images of all processes per second of training, and time to the end of the run, evaluations included"
-    session = state.session
-    steps = state.progress.step - session.first_step
-    trained = state.progress.seconds - session.seconds_before
-    per_step = (time.monotonic() - session.clock)/max(1, steps)
+    steps = state.progress.step - state.session.first_step
+    trained = state.progress.seconds - state.session.seconds_before
+    per_step = (time.monotonic() - state.session.clock)/max(1, steps)
     return dict(images_per_second=steps*state.images_per_step/max(1e-6, trained),
                 seconds_left=(state.last - state.position)*per_step)
 

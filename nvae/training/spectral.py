@@ -19,7 +19,8 @@ def unit(x:torch.Tensor)->torch.Tensor: # (…, n) → (…, n)
 
 def power_iteration(W:torch.Tensor, # (n, rows, columns) a stack of matrices
                     u:torch.Tensor, # (n, rows) where to start
-                    iterations:int)->tuple: # at least 1; estimates (n,), u (n, rows), v (n, columns)
+                    iterations:int, # at least 1
+                   )->tuple: # estimates (n,), u (n, rows), v (n, columns)
     "The largest singular value of every matrix, approached from below, and its vectors (NVAE, section 3.2)"
     for _ in range(iterations):
         v = unit(torch.bmm(u[:, None], W)[:, 0])

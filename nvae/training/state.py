@@ -194,8 +194,8 @@ def is_finite(state:TrainState)->bool:
 
 def restore(state:TrainState, content:dict): # what `contents` gave
     "Make a new state what the stored one was; raises `BadInput` naming the settings in which the networks differ"
-    where = f"the checkpoint of {shown(state.run.path)}"
-    refuse_other_network(content['config']['model'], state.cfg.to_dict()['model'], where)
+    before, now = content['config']['model'], state.cfg.to_dict()['model']
+    refuse_other_network(before, now, f"the checkpoint of {shown(state.run.path)}")
     state.model.load_state_dict(content['model'])
     state.objective.spectral.load_state_dict(content['spectral'])
     state.optimizer.load_state_dict(content['optimizer'])
