@@ -91,7 +91,7 @@ def test_balancing(official):
 def seeded_penalty(o):
     "The spectral penalty with the stored first vectors"
     penalty = SpectralPenalty(o.model)
-    places = {name: (penalty._key(shape), i) for shape, names in penalty.layers.items() for i, name in enumerate(names)}
+    places = {name: (f'u_{shape}', i) for shape, names in penalty.layers.items() for i, name in enumerate(names)}
     ours, buffers = dict(layer_names(o.model)), dict(penalty.named_buffers())
     for j, layers in enumerate(json.loads(str(o.arrays['spectral_layers']))):
         for layer, u in zip(layers, unit(o[f'noise/sr_u0_raw/{j}'])): key, i = places.pop(ours[layer]); buffers[key][i] = u

@@ -12,8 +12,9 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training import config, images, loaders, train
+from training import config, images, loaders, train, trained
 
+import nvae.training.accelerator
 import nvae.training.fit
 import nvae.training.state
 from nvae.errors import BadInput
@@ -32,29 +33,52 @@ def state(tmp_path):
     with own_generators(): yield new_state(cfg, open_run(cfg, tmp_path), loaders(cfg))
 
 
-def take(state, n): return [train_step(state, [x]) for x in islice(state.loaders.train.batches(0), n)]
+def take(state, n):
+    "What the first n steps say"
+    return [train_step(state, [x]) for x in islice(state.loaders.train.batches(0), n)]
 
 
 def everything(state):
-    return {k: v.clone() for k, v in {**state.objective.state_dict(), **{f'ema.{k}': v for k, v in state.ema.state_dict().items()}}.items()}
+    "Copies of all tensors: parameters, buffers, and the average's"
+    average = {f'ema.{k}': v for k, v in state.ema.state_dict().items()}
+    return {k: v.clone() for k, v in {**state.objective.state_dict(), **average}.items()}
 
 
 def assert_same(a, b):
     for k in a: assert torch.equal(a[k], b[k]), k
 
 
-def events(run): return [r['message'] for r in read_metrics(run.metrics) if r['kind'] == 'event']
+def events(run):
+    return [r['message'] for r in read_metrics(run.metrics) if r['kind'] == 'event']
+
+
+def kept_step(path):
+    "The step of a checkpoint"
+    return read_checkpoint(path)['progress']['step']
 
 
 # trouble: found within the step, said where, undone
 
-def spoil_image(state, x): x[3, 0, 5, 5] = math.nan
-def spoil_gradient(state, x): state.model.stem.weight.register_hook(lambda g: g*math.nan)
-def spoil_statistics(state, x): state.model.post_process[0].norm1.register_forward_pre_hook(lambda m, args: (args[0]*math.inf,))
+def spoil_image(state, x):
+    x[3, 0, 5, 5] = math.nan
 
 
-@pytest.mark.parametrize('spoil, words', [(spoil_image, 'images: 1 of 8'), (spoil_gradient, 'the gradient is not finite, first in the gradient of stem.weight'),
-                                          (spoil_statistics, 'first in the output of post_process.0.norm1')])
+def spoil_gradient(state, x):
+    state.model.stem.weight.register_hook(lambda g: g*math.nan)
+
+
+def spoil_statistics(state, x):
+    norm = state.model.post_process[0].norm1
+    norm.register_forward_pre_hook(lambda m, args: (args[0]*math.inf,))
+
+
+IN_THE_IMAGE = 'images: 1 of 8'
+IN_THE_GRADIENT = 'the gradient is not finite, first in the gradient of stem.weight'
+IN_AN_OUTPUT = 'first in the output of post_process.0.norm1'
+
+
+@pytest.mark.parametrize('spoil, words', [
+    (spoil_image, IN_THE_IMAGE), (spoil_gradient, IN_THE_GRADIENT), (spoil_statistics, IN_AN_OUTPUT)])
 def test_a_bad_step_leaves_no_trace(state, spoil, words):
     assert take(state, 2) == [None, None]
     before, x = everything(state), next(state.loaders.train.batches(1))
@@ -68,7 +92,9 @@ def test_a_bad_step_leaves_no_trace(state, spoil, words):
 def watched_state(monkeypatch):
     "The states of the runs that `fit` begins"
     begun, original = [], nvae.training.fit.start_or_resume
-    def remember(*args): begun.insert(0, original(*args)); return begun[0]
+    def remember(*args):
+        begun.insert(0, original(*args))
+        return begun[0]
     monkeypatch.setattr(nvae.training.fit, 'start_or_resume', remember)
     return begun
 
@@ -78,26 +104,28 @@ def test_a_spoilt_weight_is_named_and_rolled_back(tmp_path, watched_state):
     def watch(status, records, last=False):
         watch.n += 1
         if watch.n == 3: watched_state[0].model.stem.weight.data[0, 0, 0, 0] = math.nan
-    watch.n, cfg = 0, config()
-    train(cfg, tmp_path, watch)
+    watch.n = 0
+    train(config(), tmp_path, watch)
     run = RunDir(tmp_path/'small')
-    assert 'the weights of stem.weight' in events(run)[0] and 'back to step 0 with half the learning rate' in events(run)[-1]
+    assert 'the weights of stem.weight' in events(run)[0]
+    assert 'back to step 0 with half the learning rate' in events(run)[-1]
     content = read_checkpoint(run.checkpoint)
     assert content['progress']['halvings'] == 1
     assert all(v.isfinite().all() for v in content['model'].values())
 
 
 def assert_finite(run):
-    for file in run.path.glob('*.checkpoint'): assert all(v.isfinite().all() for v in read_checkpoint(file)['model'].values())
+    for file in run.path.glob('*.checkpoint'):
+        assert all(v.isfinite().all() for v in read_checkpoint(file)['model'].values())
 
 
 def test_a_rate_of_ten_is_found_out(tmp_path):
     "Found within a step, said where, and met by a return with half the rate, which helps here"
-    cfg = config(lr=10., lr_warmup=0, lr_min=10., epochs=5, checkpoint_every=100, eval_every=100)
-    train(cfg, tmp_path)
-    run = RunDir(tmp_path/'small')
+    run = trained(config(lr=10., lr_warmup=0, lr_min=10., epochs=5, checkpoint_every=100, eval_every=100), tmp_path)
     *skipped, returned = events(run)
-    assert all('is not finite, first in' in e and 'skipped' in e for e in skipped) and 'back to step 0 with half the learning rate' in returned
+    assert all('is not finite, first in' in event for event in skipped)
+    assert all('skipped' in event for event in skipped)
+    assert 'back to step 0 with half the learning rate' in returned
     assert read_checkpoint(run.checkpoint)['progress']['halvings'] == 1
     assert_finite(run)
 
@@ -105,9 +133,10 @@ def test_a_rate_of_ten_is_found_out(tmp_path):
 def test_when_halving_does_not_help(tmp_path):
     "The run fails, with a reason; no file holds a number that isn't finite"
     cfg = config(lr=100., lr_warmup=0, lr_min=100., epochs=30, checkpoint_every=100, eval_every=100)
-    with pytest.raises(TrainingFailed, match=f'is not finite, first in .* {RETURNS} returns .* that checkpoint is whole.* train.lr'): train(cfg, tmp_path)
+    reason = f'is not finite, first in .* {RETURNS} returns .* that checkpoint is whole.* train.lr'
+    with pytest.raises(TrainingFailed, match=reason): train(cfg, tmp_path)
     run = RunDir(tmp_path/'small')
-    assert sum('with half the learning rate' in e for e in events(run)) == RETURNS
+    assert sum('with half the learning rate' in event for event in events(run)) == RETURNS
     assert read_status(run)['state'] == 'failed'
     assert_finite(run)
 
@@ -123,10 +152,13 @@ def test_a_network_of_no_use_is_not_done(tmp_path, watched_state):
     def watch(status, records, last=False):
         if watched_state[0].progress.step == 7: overflow_in_evaluation(watched_state[0])
     run = RunDir(tmp_path/'small')
+    reason = 'after 10 steps the held-out likelihood is not finite.*small.model is from before that'
     for _ in range(2):
-        with pytest.raises(TrainingFailed, match='after 10 steps the held-out likelihood is not finite.*small.model is from before that'): train(cfg, tmp_path, watch)
+        with pytest.raises(TrainingFailed, match=reason): train(cfg, tmp_path, watch)
         assert read_status(run)['state'] == 'failed'
-        assert load_model(run.model, 'cpu').facts['step'] == 5 and math.isfinite(load_model(run.model, 'cpu').facts['held_out_nelbo'])
+        facts = load_model(run.model, 'cpu').facts
+        assert facts['step'] == 5
+        assert math.isfinite(facts['held_out_nelbo'])
     tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test']
     assert [(r['step'], r['value'] is None) for r in tests] == [(0, False), (5, False), (10, True)]
 
@@ -135,19 +167,25 @@ def test_a_network_of_no_use_is_not_done(tmp_path, watched_state):
 
 def test_accumulation_averages_gradients(state, monkeypatch):
     "The gradient of two batches at once is the mean of their gradients (statistics and vectors put back between)"
-    xs, grads = list(islice(state.loaders.train.batches(0), 2)), []
+    xs = list(islice(state.loaders.train.batches(0), 2))
     kept = everything(state)
+    seeds = iter([0, 1, 0, 1])
+    def seeded_forward(state, x, i):
+        torch.manual_seed(next(seeds))
+        return state.wrapped(x, state.cfg.train, **state.weights)
     def gradient(batches):
         state.objective.load_state_dict({k: v for k, v in kept.items() if not k.startswith('ema')})
         forward_backward(state, batches)
         return torch.cat([p.grad.flatten() for p in state.model.parameters()])
-    object.__setattr__(state.cfg.train, 'spectral_lambda_start', None); object.__setattr__(state.cfg.train, 'spectral_lambda', 0.)
+    object.__setattr__(state.cfg.train, 'spectral_lambda_start', None)
+    object.__setattr__(state.cfg.train, 'spectral_lambda', 0.)
     state.model.eval()
     for p in state.model.parameters(): p.grad = None
-    seeds = iter([0, 1, 0, 1])
-    monkeypatch.setattr(nvae.training.fit, 'run_forward', lambda s, x, i: (torch.manual_seed(next(seeds)), s.wrapped(x, s.cfg.train, **s.weights))[1])
-    grads = [gradient([x]) for x in xs]; both = gradient(xs)
-    torch.testing.assert_close(both*state.accelerator.gradient_accumulation_steps/2, (grads[0] + grads[1])/2*state.accelerator.gradient_accumulation_steps, rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(nvae.training.fit, 'run_forward', seeded_forward)
+    first, second = (gradient([x]) for x in xs)
+    both = gradient(xs)
+    n = state.accelerator.gradient_accumulation_steps
+    torch.testing.assert_close(both*n/2, (first + second)/2*n, rtol=1e-4, atol=1e-5)
 
 
 def test_clipping_shortens_the_gradient(tmp_path):
@@ -156,26 +194,28 @@ def test_clipping_shortens_the_gradient(tmp_path):
         state = new_state(cfg, open_run(cfg, tmp_path), loaders(cfg))
         norm = forward_backward(state, [next(state.loaders.train.batches(0))])[5]
     assert norm > .5
-    assert torch.cat([p.grad.flatten() for p in state.model.parameters()]).norm().item() == pytest.approx(.5, rel=1e-4)
+    clipped = torch.cat([p.grad.flatten() for p in state.model.parameters()])
+    assert clipped.norm().item() == pytest.approx(.5, rel=1e-4)
 
 
 def test_recomputing_cells_changes_nothing(tmp_path):
     "With gradient checkpointing: the same weights, and BatchNorm's statistics moved once per step"
-    runs = [train(config(gradient_checkpointing=on, ema_decay=0.), tmp_path/str(on)) and RunDir(tmp_path/str(on)/'small') for on in (False, True)]
-    a, b = (read_checkpoint(r.checkpoint)['model'] for r in runs)
+    runs = [trained(config(gradient_checkpointing=on, ema_decay=0.), tmp_path/str(on)) for on in (False, True)]
+    a, b = (read_checkpoint(run.checkpoint)['model'] for run in runs)
     for k in a: torch.testing.assert_close(a[k], b[k], rtol=1e-4, atol=1e-5, msg=k)
     assert all(v == 10 for k, v in b.items() if k.endswith('num_batches_tracked'))
 
 
 def test_the_average_is_the_average(state):
     "Against the recursion by hand; statistics are re-estimated, not averaged"
-    averages, n = None, 0
-    for x in islice(state.loaders.train.batches(0), 4):
+    averages = None
+    for n, x in enumerate(islice(state.loaders.train.batches(0), 4)):
         train_step(state, [x])
-        weights, d = [p.detach().clone() for p in state.model.parameters()], min(.9, (1 + n)/(10 + n))
+        weights = [p.detach().clone() for p in state.model.parameters()]
+        d = min(.9, (1 + n)/(10 + n))
         averages = weights if averages is None else [d*a + (1 - d)*w for a, w in zip(averages, weights)]
-        n += 1
-    for a, p in zip(averages, state.ema.module.parameters()): torch.testing.assert_close(a, p.detach(), rtol=1e-5, atol=1e-6)
+    for a, p in zip(averages, state.ema.module.parameters()):
+        torch.testing.assert_close(a, p.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_model_file_holds_what_was_evaluated(tmp_path):
@@ -184,7 +224,8 @@ def test_model_file_holds_what_was_evaluated(tmp_path):
     model = train(cfg, tmp_path)
     run = RunDir(tmp_path/'small')
     loaded, facts = load_model(run.model, 'cpu'), load_model(run.model, 'cpu').facts
-    assert not model.training and facts['averaged']
+    assert not model.training
+    assert facts['averaged']
     with own_generators(): again = held_out(loaded, loaders(cfg).test.batches(), cfg.train.seed)['nelbo']
     assert again == pytest.approx(facts['held_out_nelbo'], rel=1e-5)
     raw = read_checkpoint(run.checkpoint)['model']
@@ -192,16 +233,20 @@ def test_model_file_holds_what_was_evaluated(tmp_path):
     torch.testing.assert_close(load_model(run.checkpoint, 'cpu').stem.weight, loaded.stem.weight)
 
 
-@pytest.mark.parametrize('precision, used', [('bfloat16', 'bfloat16'), ('float16', 'float32')])
-def test_precision(tmp_path, precision, used):
-    "bfloat16 trains on a CPU; float16 doesn't exist there, which is said once and stored"
-    cfg = config(precision=precision, epochs=1)
-    if used != precision:
-        with pytest.warns(UserWarning, match='float16 isn.t available on cpu') as said: train(cfg, tmp_path)
-        assert len([w for w in said if 'isn\'t available' in str(w.message)]) == 1
-    else: train(cfg, tmp_path)
-    content = read_checkpoint(RunDir(tmp_path/'small').checkpoint)
-    assert content['facts']['precision'] == used
+def test_bfloat16(tmp_path):
+    "It trains on a CPU; what is kept is in float32"
+    content = read_checkpoint(trained(config(precision='bfloat16', epochs=1), tmp_path).checkpoint)
+    assert content['facts']['precision'] == 'bfloat16'
+    assert all(v.dtype == torch.float32 for v in content['model'].values() if v.is_floating_point())
+
+
+def test_float16(tmp_path):
+    "It doesn't exist on a CPU, which is said once and stored"
+    with pytest.warns(UserWarning, match='float16 isn.t available on cpu') as said:
+        run = trained(config(precision='float16', epochs=1), tmp_path)
+    assert len([w for w in said if "isn't available" in str(w.message)]) == 1
+    content = read_checkpoint(run.checkpoint)
+    assert content['facts']['precision'] == 'float32'
     assert all(v.dtype == torch.float32 for v in content['model'].values() if v.is_floating_point())
 
 
@@ -210,8 +255,8 @@ def test_precision(tmp_path, precision, used):
 @pytest.fixture
 def scaled(tmp_path, monkeypatch):
     "A state whose gradients are scaled"
+    original = nvae.training.accelerator.make_accelerator
     def make(scale):
-        original = nvae.training.accelerator.make_accelerator
         def with_scaler(*args):
             accelerator, _ = original(*args)
             accelerator.scaler = torch.amp.GradScaler('cpu', init_scale=float(scale))
@@ -229,7 +274,8 @@ def scaled(tmp_path, monkeypatch):
 def test_a_scale_changes_nothing(state, scaled):
     "Gradients are unscaled before they are measured and used; powers of two are exact"
     other = scaled(2**10)
-    assert take(state, 3) == take(other, 3) == [None]*3
+    assert take(state, 3) == [None]*3
+    assert take(other, 3) == [None]*3
     assert_same(everything(state), everything(other))
     assert state.progress.sums == other.progress.sums
 
@@ -238,15 +284,24 @@ def test_a_scaler_that_seeks_its_scale(scaled):
     "A gradient that overflows by the scale is no trouble: the step is skipped and the scale halved, until it fits"
     state = scaled(2.**126)
     before = everything(state)
-    assert take(state, 1) == [None] and state.accelerator.scaler.get_scale() == 2.**125
-    assert_same(before, everything(state)); assert state.progress.count == 0 and state.progress.bad == 0
-    while not state.progress.count: assert take(state, 1) == [None] and state.progress.step < 100
-    assert 5 < state.progress.step and state.accelerator.scaler.get_scale() == 2.**(126 - state.progress.step + 1)
-    other = scaled(2.**16); restore(other, contents(state))
+    assert take(state, 1) == [None]
+    assert state.accelerator.scaler.get_scale() == 2.**125
+    assert_same(before, everything(state))
+    assert state.progress.count == 0
+    assert state.progress.bad == 0
+    while not state.progress.count:
+        assert take(state, 1) == [None]
+        assert state.progress.step < 100
+    halvings = state.progress.step - 1
+    assert halvings > 4
+    assert state.accelerator.scaler.get_scale() == 2.**(126 - halvings)
+    other = scaled(2.**16)
+    restore(other, contents(state))
     assert other.accelerator.scaler.get_scale() == state.accelerator.scaler.get_scale()
 
 
-@pytest.mark.parametrize('scale, spoil, words', [(2**10, spoil_image, 'images: 1 of 8'), (1, spoil_gradient, 'the gradient is not finite, first in the gradient of stem.weight')])
+@pytest.mark.parametrize('scale, spoil, words', [
+    (2**10, spoil_image, IN_THE_IMAGE), (1, spoil_gradient, IN_THE_GRADIENT)])
 def test_trouble_in_float16(scaled, scale, spoil, words):
     "What isn't the scaler's doing is said, and undone like everywhere"
     state = scaled(scale)
@@ -266,143 +321,170 @@ def test_a_norm_that_overflows_is_not_the_scalers_doing(scaled):
 
 def test_looking_changes_nothing(tmp_path):
     "However often previews and evaluations are made, the weights are the same"
-    runs = [train(config(eval_every=e, preview_every=e), tmp_path/str(e)) and RunDir(tmp_path/str(e)/'small') for e in (.2, 2)]
-    a, b = (read_checkpoint(r.checkpoint) for r in runs)
-    assert_same(a['model'], b['model'])
-    assert len(list(runs[0].images.iterdir())) > len(list(runs[1].images.iterdir()))
+    often, seldom = (trained(config(eval_every=e, preview_every=e), tmp_path/str(e)) for e in (.2, 2))
+    assert_same(read_checkpoint(often.checkpoint)['model'], read_checkpoint(seldom.checkpoint)['model'])
+    assert len(list(often.images.iterdir())) > len(list(seldom.images.iterdir()))
 
 
 def test_the_first_measurement_is_made_before_the_first_step(tmp_path):
-    train(config(epochs=1), tmp_path)
-    first = read_metrics(RunDir(tmp_path/'small').metrics)[0]
+    first = read_metrics(trained(config(epochs=1), tmp_path).metrics)[0]
     assert (first['kind'], first['step'], first['unit']) == ('test', 0, 'bits/dim')
 
 
-@pytest.mark.parametrize('likelihood, unit', [('bernoulli', 'nats'), ('normal', 'nats (density)')])
-def test_units(tmp_path, likelihood, unit):
-    train(config(model=dict(likelihood=likelihood, image_channels=1 if likelihood == 'bernoulli' else 3), epochs=1), tmp_path)
-    assert {r['unit'] for r in read_metrics(RunDir(tmp_path/'small').metrics) if 'unit' in r} == {unit}
+@pytest.mark.parametrize('likelihood, channels, unit', [('bernoulli', 1, 'nats'), ('normal', 3, 'nats (density)')])
+def test_units(tmp_path, likelihood, channels, unit):
+    run = trained(config(model=dict(likelihood=likelihood, image_channels=channels), epochs=1), tmp_path)
+    assert {r['unit'] for r in read_metrics(run.metrics) if 'unit' in r} == {unit}
 
 
 # other people and other disks
 
 def test_another_network_is_refused(tmp_path):
-    train(config(epochs=1), tmp_path)
-    before = RunDir(tmp_path/'small').checkpoint.read_bytes()
-    with pytest.raises(BadInput, match='z_channels was 2 and is now 3'): train(config(epochs=1, model=dict(z_channels=3)), tmp_path)
-    assert RunDir(tmp_path/'small').checkpoint.read_bytes() == before
+    run = trained(config(epochs=1), tmp_path)
+    before = run.checkpoint.read_bytes()
+    with pytest.raises(BadInput, match='z_channels was 2 and is now 3'):
+        train(config(epochs=1, model=dict(z_channels=3)), tmp_path)
+    assert run.checkpoint.read_bytes() == before
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     "Even when somebody has copied it there"
-    train(config(epochs=1), tmp_path/'a'); train(config(epochs=1, model=dict(z_channels=3)), tmp_path/'b')
-    a, b = (RunDir(tmp_path/k/'small') for k in 'ab')
+    a = trained(config(epochs=1), tmp_path/'a')
+    b = trained(config(epochs=1, model=dict(z_channels=3)), tmp_path/'b')
     a.checkpoint.write_bytes(b.checkpoint.read_bytes())
     with pytest.raises(BadInput, match='z_channels was 3 and is now 2'): train(config(epochs=2), tmp_path/'a')
 
 
-@pytest.mark.parametrize('every', [dict(checkpoint_every=.4), dict(checkpoint_every=100, checkpoint_images=16)], ids=['epochs', 'images'])
-def test_the_last_two_and_the_best_are_kept(tmp_path, every):
+EVERY_TWO_STEPS = dict(epochs=dict(checkpoint_every=.4), images=dict(checkpoint_every=100, checkpoint_images=16))
+
+
+@pytest.mark.parametrize('by', EVERY_TWO_STEPS)
+def test_the_last_two_and_the_best_are_kept(tmp_path, by):
     "A checkpoint every two steps, by epochs or by images; the best is the one with the lowest held-out loss"
-    train(config(eval_every=.2, lr=.1, **every), tmp_path)
-    run = RunDir(tmp_path/'small')
-    best = min((r for r in read_metrics(run.metrics) if r['kind'] == 'test'), key=lambda r: r['nelbo'])
-    assert [read_checkpoint(p)['progress']['step'] for p in (run.checkpoint, previous(run.checkpoint), run.best)] == [10, 8, best['step']]
+    run = trained(config(eval_every=.2, lr=.1, **EVERY_TWO_STEPS[by]), tmp_path)
+    tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test']
+    best = min(tests, key=lambda r: r['nelbo'])
+    assert kept_step(run.checkpoint) == 10
+    assert kept_step(previous(run.checkpoint)) == 8
+    assert kept_step(run.best) == best['step']
     assert read_checkpoint(run.best)['facts']['held_out_nelbo'] == best['nelbo']
 
 
 def test_what_the_tracker_gets(tmp_path):
     "TensorBoard by default: every number, per group too, and pictures; a run that goes on is one curve"
-    for epochs in (1, 2): train(config(epochs=epochs, tracker='tensorboard', preview_every=1, model=dict(n_groups=2)), tmp_path)
-    found = [EventAccumulator(str(file)).Reload() for file in sorted(RunDir(tmp_path/'small').path.glob('events*'))]
+    for epochs in (1, 2):
+        run = trained(config(epochs=epochs, tracker='tensorboard', preview_every=1, model=dict(n_groups=2)), tmp_path)
+    found = [EventAccumulator(str(file)).Reload() for file in sorted(run.path.glob('events*'))]
     groups = [f'{k}_group_{g:02}' for k in ('train/kl', 'test/kl', 'test/active_units') for g in range(3)]
-    numbers = [f'train/{k}' for k in ('loss', 'recon', 'kl', 'beta', 'lr', 'grad_norm', 'spectral', 'bn', 'images_per_second')]
+    names = ('loss', 'recon', 'kl', 'beta', 'lr', 'grad_norm', 'spectral', 'bn', 'images_per_second')
+    numbers = [f'train/{name}' for name in names]
     assert {*groups, *numbers, 'test/nelbo', 'test/value'} <= {tag for f in found for tag in f.Tags()['scalars']}
     assert {tag for f in found for tag in f.Tags()['images']} == {'samples', 'reconstructions'}
     assert [e.step for f in found for e in f.Scalars('train/loss')] == list(range(1, 11))
 
 
 def test_an_unknown_tracker_is_refused(tmp_path):
-    with pytest.raises(BadInput, match='tensorbord.*did you mean .tensorboard'): train(config(tracker='tensorbord'), tmp_path)
+    with pytest.raises(BadInput, match='tensorbord.*did you mean .tensorboard'):
+        train(config(tracker='tensorbord'), tmp_path)
 
 
 def test_a_full_disk(tmp_path):
     "The run stops with the last checkpoint whole; as a limit on the size of files, which writes meet like a full disk"
     cfg = config(checkpoint_every=.2)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     def watch(status, records, last=False):
         watch.n += 1
         if watch.n == 3:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))
     watch.n = 0
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        with pytest.raises(TrainingFailed, match="can't be written .*the last checkpoint is whole"): train(cfg, tmp_path, watch)
-    finally: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        with pytest.raises(TrainingFailed, match="can't be written .*the last checkpoint is whole"):
+            train(cfg, tmp_path, watch)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     run = RunDir(tmp_path/'small')
-    assert read_checkpoint(run.checkpoint)['progress']['step'] >= 2
+    assert kept_step(run.checkpoint) >= 2
     assert not list(run.path.glob('.*.tmp'))
     train(cfg, tmp_path)
-    assert read_checkpoint(run.checkpoint)['progress']['step'] == 10
+    assert kept_step(run.checkpoint) == 10
 
 
 READ_ONLY = """
 import os, sys
 from pathlib import Path
 from training import config, train
-from nvae.train import TrainingFailed
+from nvae.training.fit import TrainingFailed
+
 folder, cfg = Path(sys.argv[1]), config(checkpoint_every=.2)
 train(cfg, folder/'warm')
-if os.getuid() == 0: os.chown(folder, 65534, 65534); os.setgid(65534); os.setuid(65534)  # somebody whom permissions bind
+if os.getuid() == 0:  # become somebody whom permissions bind
+    os.chown(folder, 65534, 65534)
+    os.setgid(65534)
+    os.setuid(65534)
 def watch(status, records, last=False):
     watch.n += 1
     if watch.n == 3: os.chmod(folder/'small', 0o500)
 watch.n = 0
-try: train(cfg, folder, watch)
-except TrainingFailed as e: print(e)
+try:
+    train(cfg, folder, watch)
+except TrainingFailed as e:
+    print(e)
 """
 
 
 def test_a_folder_made_read_only():
     "The run stops with the last checkpoint whole; in a folder that whoever runs it can reach"
     env = {**os.environ, 'PYTHONPATH': os.path.dirname(__file__), 'OMP_NUM_THREADS': '1'}
+    command = [sys.executable, '-c', READ_ONLY]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        out = subprocess.run([sys.executable, '-c', READ_ONLY, folder], capture_output=True, text=True, env=env)
-        assert "can't be written" in out.stdout and 'the last checkpoint is whole' in out.stdout, out.stderr
+        done = subprocess.run([*command, folder], capture_output=True, text=True, env=env)
+        assert "can't be written" in done.stdout, done.stderr
+        assert 'the last checkpoint is whole' in done.stdout, done.stderr
         run = RunDir(f'{folder}/small')
         os.chmod(run.path, 0o700)
-        assert read_checkpoint(run.checkpoint)['progress']['step'] >= 2
+        assert kept_step(run.checkpoint) >= 2
 
 
 def test_a_second_process_is_refused(tmp_path):
     "While a run is trained, with the name of who trains it"
     cfg, refused = config(epochs=1), []
     def watch(status, records, last=False):
-        try: fit(cfg, RunDir(tmp_path/'small'), loaders(cfg))
-        except BadInput as e: refused.append(str(e))
+        try:
+            fit(cfg, RunDir(tmp_path/'small'), loaders(cfg))
+        except BadInput as e:
+            refused.append(str(e))
     train(cfg, tmp_path, watch)
-    assert refused and f'process {os.getpid()} ' in refused[0]
+    assert f'process {os.getpid()} ' in refused[0]
 
 
 def test_the_command_is_refused_beside_a_training(tmp_path):
     "Exit code 2 and one line that names who is at it"
     cfg = config()
     (tmp_path/'small.yaml').write_text(cfg.to_yaml())
-    command = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())', 'train', tmp_path/'small.yaml', '--runs', tmp_path]
+    nvae_command = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())']
+    command = [*nvae_command, 'train', tmp_path/'small.yaml', '--runs', tmp_path]
     with held(open_run(cfg, tmp_path)): done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2 and f'process {os.getpid()} ' in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert done.returncode == 2
+    assert f'process {os.getpid()} ' in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_a_data_folder_that_vanished(tmp_path):
     "It is named, the checkpoint stays, and when the images are back the run goes on"
-    folder = tmp_path/'images'; folder.mkdir()
+    folder = tmp_path/'images'
+    folder.mkdir()
     for i, x in enumerate(images(48, 0)): to_pil(x).save(folder/f'{i}.png')
-    cfg, again = (config(epochs=e, data=dict(dataset='folder', root=str(folder), test_fraction=.17)) for e in (1, 2))
-    fit(cfg, run := open_run(cfg, tmp_path))
+    data = dict(dataset='folder', root=str(folder), test_fraction=.17)
+    cfg, again = (config(epochs=epochs, data=data) for epochs in (1, 2))
+    run = open_run(cfg, tmp_path)
+    fit(cfg, run)
     before = run.checkpoint.read_bytes()
     folder.rename(tmp_path/'elsewhere')
     with pytest.raises(BadInput, match='there is no folder .*images'): fit(again, open_run(again, tmp_path))
-    assert run.checkpoint.read_bytes() == before and read_status(run)['state'] == 'failed'
+    assert run.checkpoint.read_bytes() == before
+    assert read_status(run)['state'] == 'failed'
     (tmp_path/'elsewhere').rename(folder)
     fit(again, open_run(again, tmp_path))
-    assert read_checkpoint(run.checkpoint)['progress']['step'] == 10 and not any('not the same' in e for e in events(run))
+    assert kept_step(run.checkpoint) == 10
+    assert not any('not the same' in event for event in events(run))

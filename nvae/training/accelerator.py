@@ -20,19 +20,16 @@ from ..runs.folder import RunDir
 from .distributed import this_process
 
 # %% ../../nbs/engine/training/01_accelerator.ipynb #12-state-011
-def usable_precision(wanted:str,          # float32, bfloat16 or float16
-                     device:torch.device,
-                    )->str:
-    "The precision asked for where the device has it, else float32, with a warning"
-    if _has_precision(device, wanted): return wanted
+def usable_precision(wanted:str, device:torch.device)->str: # float32, bfloat16 or float16
+    "The precision asked for where the device computes with it, rather than imitate it; else float32, with a warning"
+    has_it = True
+    if wanted == 'float16':
+        has_it = device.type in ('cuda', 'xpu')
+    elif wanted == 'bfloat16' and device.type == 'cuda':
+        has_it = torch.cuda.is_bf16_supported(including_emulation=False)
+    if has_it: return wanted
     warnings.warn(f"precision {wanted} isn't available on {device.type}: training in float32", stacklevel=2)
     return 'float32'
-
-def _has_precision(device, precision):
-    "Does this device compute with this format, rather than imitate it?"
-    if precision == 'float16': return device.type in ('cuda', 'xpu')
-    if precision == 'bfloat16' and device.type == 'cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
-    return True
 
 def make_accelerator(cfg:Config, run:RunDir)->tuple[Accelerator, str]: # and the precision really used
     "Accelerate's view of this machine: device, precision, processes; raises `BadInput` for a tracker that isn't there"
@@ -57,7 +54,6 @@ def known_tracker(name:str)->LoggerType|None: # as Accelerate wants it; None for
     return known[name]
 
 # %% ../../nbs/engine/training/01_accelerator.ipynb #12-trackers-010
-# what a run is called within a project
 RUN_NAME_KEY = dict(wandb='name', trackio='name', swanlab='experiment_name', mlflow='run_name', clearml='task_name')
 
 def tracker_settings(cfg:Config, step:int)->dict: # step: from which the run goes on
@@ -66,6 +62,6 @@ def tracker_settings(cfg:Config, step:int)->dict: # step: from which the run goe
     if tracker not in RUN_NAME_KEY:
         return dict(project_name=cfg.name, init_kwargs={'tensorboard': dict(purge_step=step + 1)})
     settings = {}
-    for section in ('model', 'data', 'train'):
-        settings |= {f'{section}.{key}': value for key, value in cfg.to_dict()[section].items()}
+    for part in ('model', 'data', 'train'):
+        settings |= {f'{part}.{key}': value for key, value in cfg.to_dict()[part].items()}
     return dict(project_name='nvae', config=settings, init_kwargs={tracker: {RUN_NAME_KEY[tracker]: cfg.name}})

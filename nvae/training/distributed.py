@@ -15,8 +15,6 @@ import torch
 import torch.distributed as dist
 from accelerate import PartialState
 from accelerate.utils import gather_object, parse_flag_from_env
-from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from ..network.layers import BatchNorm, BatchNormSwish
 from ..network.normal import precise
@@ -35,9 +33,7 @@ def rank_and_size()->tuple[int, int]: # number of this process from 0, number of
     if not is_distributed(): return 0, 1
     return dist.get_rank(), dist.get_world_size()
 
-# %% ../../nbs/engine/training/02_distributed.ipynb #12-ranks-007
-def summed(x:torch.Tensor, # of equal shape in all processes
-          )->torch.Tensor: # the same everywhere
+def summed(x:torch.Tensor)->torch.Tensor: # of equal shape in all processes; the same everywhere
     "Sum of a tensor over the processes"
     return _reduced(x, dist.ReduceOp.SUM) if is_distributed() else x
 
@@ -55,14 +51,11 @@ def _reduced(x, how):
     dist.all_reduce(total, how)
     return total.to(x.device)
 
-# %% ../../nbs/engine/training/02_distributed.ipynb #12-ranks-008
-def gather(value,  # small and picklable
-          )->list: # one per process, the same everywhere
+def gather(value)->list: # small and picklable; one per process, the same everywhere
     "The values that all processes have"
     return gather_object([value]) if is_distributed() else [value]
 
-def first_message(message:str|None, # what this process has to say
-                 )->str|None:       # the same everywhere
+def first_message(message:str|None)->str|None: # what this process has to say; the same everywhere
     "The message of the first process that has one, with the number of that process"
     if not is_distributed(): return message
     for rank, said in enumerate(gather(message)):
@@ -70,8 +63,7 @@ def first_message(message:str|None, # what this process has to say
     return None
 
 # %% ../../nbs/engine/training/02_distributed.ipynb #12-ranks-011
-def fingerprint(tensors # any tensors, in an order of their own
-               )->str:
+def fingerprint(tensors)->str: # any tensors, in an order of their own
     "16 digits that change when any number of some tensors does"
     digest = hashlib.sha256()
     for t in tensors:
@@ -80,8 +72,7 @@ def fingerprint(tensors # any tensors, in an order of their own
 
 # %% ../../nbs/engine/training/02_distributed.ipynb #12-ranks-014
 class PooledNorm(torch.autograd.Function):
-    """(x, weight, bias, eps) → (y, mean, variance): the normalisation of BatchNorm over the images of all processes,
-    which have equally many"""
+    "(x, weight, bias, eps) → (y, mean, variance): BatchNorm over the images of all processes, which have equally many"
     @staticmethod
     def forward(ctx, x, weight, bias, eps):
         own_moments = torch.stack(torch.var_mean(precise(x), (0, 2, 3), correction=0))  # (2, C)
@@ -93,11 +84,11 @@ class PooledNorm(torch.autograd.Function):
         ctx.eps = eps
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.mark_non_differentiable(mean, variance)
-        y = F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
+        y = torch.nn.functional.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
         return y, mean, variance
 
     @staticmethod
-    @once_differentiable
+    @torch.autograd.function.once_differentiable
     def backward(ctx, g, *_):
         x, weight, mean, variance = ctx.saved_tensors
         # what autograd calls for a layer with frozen statistics; no public function does
@@ -121,24 +112,22 @@ class PooledBatchNorm(BatchNorm):
     def forward(self, x):
         if not (self.training and self.pooled and is_distributed()): return super().forward(x)
         y, mean, variance = PooledNorm.apply(x, self.weight, self.bias, self.eps)
-        pixels = dist.get_world_size()*x.numel()//x.shape[1]
-        self.move_averages(mean, variance, self.repeats*pixels)
+        pixels = self.processes*x.numel()//x.shape[1]
+        self.num_batches_tracked += 1
+        # a momentum of None means the plain average of all batches
+        share = 1/self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(variance*(pixels/(pixels - 1)), share)
         return y
 
-    @torch.no_grad()
-    def move_averages(self, mean, variance, pixels):
-        "Move the running averages towards the statistics (C,) of so many pixels"
-        self.num_batches_tracked += 1
-        every_batch_alike = self.momentum is None
-        share = 1/self.num_batches_tracked.item() if every_batch_alike else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance*(pixels/(pixels - 1)), share)
+    @property
+    def processes(self): # whose images the statistics are of
+        return dist.get_world_size() if self.pooled and is_distributed() else 1
 
-class PooledBatchNormSwish(PooledBatchNorm):
+class PooledBatchNormSwish(BatchNormSwish, PooledBatchNorm):
     "The same, then swish"
-    def forward(self, x): return F.silu(super().forward(x))
 
-# %% ../../nbs/engine/training/02_distributed.ipynb #12-ranks-017
 def pool(model:torch.nn.Module)->torch.nn.Module: # the same
     "Make the BatchNorm layers of a model pooled ones, which normalise over the images of all processes"
     pooled = {BatchNorm: PooledBatchNorm, BatchNormSwish: PooledBatchNormSwish}

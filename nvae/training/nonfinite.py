@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['all_finite', 'Undo', 'first_nonfinite_weight', 'first_nonfinite_gradient', 'watch_activations',
-           'largest_gradient', 'locate_forward', 'locate_backward']
+           'locate_forward', 'locate_backward']
 
 # %% ../../nbs/engine/training/04_nonfinite.ipynb #12-guard-003
 from contextlib import contextmanager
@@ -13,9 +13,10 @@ from functools import partial
 import torch
 from torch import nn
 
+from .distributed import without_others
+
 # %% ../../nbs/engine/training/04_nonfinite.ipynb #12-guard-006
-def all_finite(tensors # any tensors; integers pass
-              )->bool:
+def all_finite(tensors)->bool: # any tensors; integers pass
     "No NaN and no infinity in any of some tensors"
     floats = [t.detach() for t in tensors if t.is_floating_point() and t.numel()]
     for alike in _by_kind(floats):
@@ -32,23 +33,20 @@ def _by_kind(tensors):
 
 # %% ../../nbs/engine/training/04_nonfinite.ipynb #12-guard-010
 class Undo:
-    """What a forward pass writes in some modules, as it was at the last `take`: BatchNorm's statistics, spectral
-    vectors, what `get_extra_state` tells"""
+    "What a forward pass writes in some modules, as it was at the last `take`: buffers and what `get_extra_state` tells"
     def __init__(self, *modules:nn.Module):
-        submodules = [n for m in modules for n in m.modules()]
         self.live = _by_kind([b for m in modules for b in m.buffers()])
         self.kept = [[torch.empty_like(b) for b in alike] for alike in self.live]
+        submodules = [n for m in modules for n in m.modules()]
         self.stateful = [n for n in submodules if type(n).get_extra_state is not nn.Module.get_extra_state]
         self.take()
 
-    @torch.no_grad()
     def take(self):
         "Remember them as they are"
         for kept, live in zip(self.kept, self.live):
             torch._foreach_copy_(kept, live)  # thousands of small buffers in one kernel; no public function has it
         self.extra = [m.get_extra_state() for m in self.stateful]
 
-    @torch.no_grad()
     def put_back(self):
         "Make them what they were"
         for kept, live in zip(self.kept, self.live):
@@ -74,14 +72,12 @@ def watch_activations(model:nn.Module):
     "Collects the names of modules whose output isn't finite, in the order of the computation"
     found = []
     def watch(name, module, args, out):
-        if not all_finite(_tensors(out)):
-            found.append(name)
+        if not all_finite(_tensors(out)): found.append(name)
     hooks = [m.register_forward_hook(partial(watch, name)) for name, m in model.named_modules() if name]
     try:
         yield found
     finally:
-        for hook in hooks:
-            hook.remove()
+        for hook in hooks: hook.remove()
 
 def _tensors(out):
     "Tensors in a module's output"
@@ -89,30 +85,20 @@ def _tensors(out):
     if not isinstance(out, (tuple, list)): return []
     return [t for part in out for t in _tensors(part)]
 
-# %% ../../nbs/engine/training/04_nonfinite.ipynb #12-guard-018
-def largest_gradient(model:nn.Module)->str:
-    "Where the gradient is largest, in words"
-    sizes = {name: p.grad.abs().max().item() for name, p in model.named_parameters() if p.grad is not None}
-    if not sizes: return "a sum of finite parts"
-    name = max(sizes, key=sizes.get)
-    return f"a sum of finite parts; the largest gradient is that of {name}, {sizes[name]:.0e}"
-
-# %% ../../nbs/engine/training/04_nonfinite.ipynb #12-guard-019
-def locate_forward(model:nn.Module, # the network whose step went wrong
-                   x:torch.Tensor,  # the images of that step
-                   forward,         # () → None: runs that step's forward pass again
-                  )->str|None:      # words for the message; None when all of it is finite
+def locate_forward(model:nn.Module, x:torch.Tensor, # the network whose step went wrong, the images of that step
+                   forward)->str|None: # () → None: runs that forward pass again; None when all of it is finite
     "The first place on the way to the loss that isn't finite; what `forward` writes is the caller's to put back"
     spoilt = ~x.isfinite().flatten(1).all(1)
     if spoilt.any():
         return f"the images: {int(spoilt.sum())} of {len(x)} in this batch hold a number that isn't finite"
     if name := first_nonfinite_weight(model): return f"the weights of {name}"
-    with torch.no_grad(), watch_activations(model) as found:
-        forward()
+    with torch.no_grad(), without_others(model), watch_activations(model) as found: forward()
     return f"the output of {found[0]}" if found else None
 
-def locate_backward(model:nn.Module, # with the gradients of the step that went wrong
-                   )->str:           # words for the message
+def locate_backward(model:nn.Module)->str: # with the gradients of the step that went wrong
     "The first place on the way back that isn't finite, or the largest gradient"
-    name = first_nonfinite_gradient(model)
-    return f"the gradient of {name}" if name else largest_gradient(model)
+    if name := first_nonfinite_gradient(model): return f"the gradient of {name}"
+    sizes = {name: p.grad.abs().max().item() for name, p in model.named_parameters() if p.grad is not None}
+    if not sizes: return "a sum of finite parts"
+    name = max(sizes, key=sizes.get)
+    return f"a sum of finite parts; the largest gradient is that of {name}, {sizes[name]:.0e}"

@@ -35,15 +35,10 @@ class Objective(nn.Module):
         self.model = model
         self.spectral = SpectralPenalty(model)
 
-    def forward(self,
-                x:torch.Tensor,        # images (B, C, H, W) in [0, 1]
-                cfg:TrainConfig,
-                beta:float,            # weight of the KL
-                spectral_weight:float,
-                bn_weight:float,
-               )->Terms:
-        out = self.model(x)
-        loss = objective(out, x, beta, self.model.cfg, cfg.kl_weight, cfg.kl_balancing)
+    def forward(self, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
+                cfg:TrainConfig, beta:float, # weight of the KL
+                spectral_weight:float, bn_weight:float)->Terms:
+        loss = objective(self.model(x), x, beta, self.model.cfg, cfg.kl_weight, cfg.kl_balancing)
         spectral = self.spectral() if spectral_weight else x.new_zeros(())
         bn = bn_penalty(self.model)
         total = loss.total + spectral_weight*spectral + bn_weight*bn

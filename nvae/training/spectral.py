@@ -9,21 +9,18 @@ __all__ = ['CACHE', 'unit', 'power_iteration', 'as_matrix', 'batches', 'LargestS
 # %% ../../nbs/3_learning/01_spectral.ipynb #10-spectral-004
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from ..network.normal import precise
 
 # %% ../../nbs/3_learning/01_spectral.ipynb #10-spectral-007
 def unit(x:torch.Tensor)->torch.Tensor: # (…, n) → (…, n)
     "Vectors of length 1, but for those shorter than 0.001"
-    return F.normalize(x, dim=-1, eps=1e-3)
+    return nn.functional.normalize(x, dim=-1, eps=1e-3)
 
-def power_iteration(W:torch.Tensor,   # (n, rows, columns) a stack of matrices
-                    u:torch.Tensor,   # (n, rows) where to start
-                    iterations:int,   # at least 1
-                   )->tuple:          # estimates (n,), u (n, rows), v (n, columns)
+def power_iteration(W:torch.Tensor, # (n, rows, columns) a stack of matrices
+                    u:torch.Tensor, # (n, rows) where to start
+                    iterations:int, # at least 1
+                   )->tuple: # estimates (n,), u (n, rows), v (n, columns)
     "The largest singular value of every matrix, approached from below, and its vectors (NVAE, section 3.2)"
     for _ in range(iterations):
         v = unit(torch.bmm(u[:, None], W)[:, 0])
@@ -34,17 +31,13 @@ def power_iteration(W:torch.Tensor,   # (n, rows, columns) a stack of matrices
 # %% ../../nbs/3_learning/01_spectral.ipynb #10-spectral-013
 CACHE = 2 ** 17 # numbers that stay in a core's cache
 
-def as_matrix(weight:torch.Tensor, # (O, I, k, k)
-             )->torch.Tensor:      # (O, I·k·k), columns in the order of memory
+def as_matrix(weight:torch.Tensor)->torch.Tensor: # (O, I, k, k) → (O, I·k·k), columns in the order of memory
     "A convolution's weight with one row per filter, without a copy"
     return (weight if weight.is_contiguous() else weight.permute(0, 2, 3, 1)).flatten(1)
 
-def batches(matrices, # n of equal shape (rows, columns)
-            u,        # (n, rows)
-           ):         # yields stacks (m, rows, columns), and their u (m, rows)
+def batches(matrices, u): # n (rows, columns), and (n, rows); yields stacks (m, rows, columns), and their u (m, rows)
     "Stacks of matrices to iterate on together: all of them on a device, as many as fit the cache on a CPU"
-    on_cpu = u.device.type == 'cpu'
-    size = max(1, CACHE // matrices[0].numel()) if on_cpu else len(matrices)
+    size = max(1, CACHE // matrices[0].numel()) if u.device.type == 'cpu' else len(matrices)
     for i in range(0, len(matrices), size):
         part = matrices[i:i + size]
         stack = part[0][None] if len(part) == 1 else torch.stack(part) # a single one isn't copied
@@ -61,7 +54,7 @@ class LargestSingularValue(torch.autograd.Function):
         return s, u
 
     @staticmethod
-    @once_differentiable
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad, _):
         u, v = ctx.saved_tensors
         columns, rows = (grad[:, None] * u)[:, :, None], v[:, None]
@@ -71,38 +64,31 @@ class LargestSingularValue(torch.autograd.Function):
 def used_weight(conv:nn.Conv2d)->torch.Tensor: # (O, I, k, k)
     "The weight of a convolution's last forward pass; raises `RuntimeError` when there was none"
     weight = getattr(conv, 'used_weight', conv.weight)
-    if weight is None:
-        raise RuntimeError("the spectral penalty reads the weights that the network used: run a forward pass first")
-    return weight
+    if weight is not None: return weight
+    raise RuntimeError("the spectral penalty reads the weights that the network used: run a forward pass first")
 
 class SpectralPenalty(nn.Module):
     "Sum of the largest singular values of a model's convolutions (NVAE, section 3.2); its buffers hold the u of each"
-    def __init__(self,
-                 model:nn.Module, # whose Conv2d layers pay; it doesn't become a part of this module
-                 seed:int=0):     # of the vectors that the first iterations start from
+    def __init__(self, model:nn.Module, # whose Conv2d layers pay; it doesn't become a part of this module
+                 seed:int=0): # of the vectors that the first iterations start from
         super().__init__()
         self.settled = False # have the vectors been followed from their random start?
-        self.layers = {} # (rows, columns) → names of the convolutions, in the order of modules()
-        self._convs = {} # (rows, columns) → convolutions, in the same order
+        self.layers = {} # '64x576', rows and columns → {name: convolution}, in the order of modules()
         for name, conv in model.named_modules():
             if not isinstance(conv, nn.Conv2d): continue
-            shape = (len(conv.weight), conv.weight[0].numel())
-            self.layers.setdefault(shape, []).append(name)
-            self._convs.setdefault(shape, []).append(conv)
+            shape = f'{len(conv.weight)}x{conv.weight[0].numel()}'
+            self.layers.setdefault(shape, {})[name] = conv
         generator = torch.Generator().manual_seed(seed)
-        for shape, convs in self._convs.items():
-            u = unit(torch.randn(len(convs), shape[0], generator=generator))
-            self.register_buffer(self._key(shape), u.to(precise(convs[0].weight)))
-
-    @staticmethod
-    def _key(shape): return f'u_{shape[0]}x{shape[1]}'
+        for shape, convs in self.layers.items():
+            weight = next(iter(convs.values())).weight
+            u = unit(torch.randn(len(convs), len(weight), generator=generator))
+            self.register_buffer(f'u_{shape}', u.to(precise(weight)))
 
     def get_extra_state(self): return torch.tensor(self.settled)
     def set_extra_state(self, state): self.settled = bool(state)
 
     def forward(self)->torch.Tensor: # ()
-        """Σ of the largest singular values, after 4 more iterations (40 the first time);
-        raises `RuntimeError` before the model's first forward pass"""
+        "Σ of the largest singular values, after 4 more iterations (40 at first); raises `RuntimeError` before any pass"
         iterations = 4 if self.settled else 40
         with torch.autocast(next(self.buffers()).device.type, enabled=False):
             total = sum(self._estimates(shape, iterations).sum() for shape in self.layers)
@@ -111,8 +97,8 @@ class SpectralPenalty(nn.Module):
 
     def _estimates(self, shape, iterations):
         "Singular values (n,) of the convolutions of one shape; moves their u"
-        matrices = [as_matrix(precise(used_weight(conv))) for conv in self._convs[shape]]
-        kept = self.get_buffer(self._key(shape))
+        matrices = [as_matrix(precise(used_weight(conv))) for conv in self.layers[shape].values()]
+        kept = self.get_buffer(f'u_{shape}')
         s, u = LargestSingularValue.apply(kept.to(matrices[0].dtype), iterations, *matrices)
         kept.copy_(u)
         return s
@@ -121,4 +107,4 @@ class SpectralPenalty(nn.Module):
 def bn_penalty(model:nn.Module)->torch.Tensor: # ()
     "Sum over the BatchNorm layers of their largest |scale| (NVAE, section 3.1.1)"
     scales = [precise(m.weight) for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    return pad_sequence(scales, batch_first=True).abs().amax(1).sum()
+    return nn.utils.rnn.pad_sequence(scales, batch_first=True).abs().amax(1).sum()

@@ -65,7 +65,8 @@ def run_in(n, folder, function, *args):
 
 def state_of(cfg, folder, n=80):
     "A run at its start, or at its last checkpoint, in one of several processes"
-    return start_or_resume(cfg, RunDir(folder/'small'), loaders_from(cfg, images(n, 0), images(9, 1), None, *rank_and_size()))
+    loaders = loaders_from(cfg, images(n, 0), images(9, 1), None, *rank_and_size())
+    return start_or_resume(cfg, RunDir(folder/'small'), loaders)
 
 
 def everything(state):
@@ -108,7 +109,8 @@ def test_identical_after_twenty_steps(tmp_path, settings):
 
 def one_gradient(cfg, folder):
     "Without the latents' noise, which each process draws for itself"
-    NVAE._noise = lambda self, n, noise, seed: [torch.zeros(n, *s) for s in self.cfg.latent_shapes]
+    def no_noise(self, n, *_): return [torch.zeros(n, *shape) for shape in self.cfg.latent_shapes]
+    NVAE._noise = no_noise
     state = state_of(cfg, folder)
     state.model.train()
     batches = state.loaders.train.batches(0)
@@ -209,7 +211,7 @@ def small(tmp_path, monkeypatch):
 
 
 def start(*args):
-    command = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())', 'train', *args]
+    command = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())', 'train', *args]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
