@@ -16,8 +16,9 @@ import torch
 from ..config import ModelConfig
 from ..errors import BadInput
 from ..network.model import NVAE
-from ..noise import check_latents, draw_noise, fold_temperature, fresh_noise, group_temperatures
+from ..noise import check_latents, draw_noise, fold_temperature, fresh_noise
 from .encode import groups_named, one_by_one
+from .sample import picture_of
 
 # %% ../../nbs/4_using/01_explore.ipynb #14-explore-012
 class Descent(NamedTuple):
@@ -77,16 +78,11 @@ def _put_cell(old, new, cell, g): # (n, z, h, w) each
     return mixed
 
 # %% ../../nbs/4_using/01_explore.ipynb #14-explore-023
-def _picture(model, params, temperature, pixels, seed):
-    "The picture that the head's output is, its pixels (where drawn) at the temperature of the largest scale"
-    finest = group_temperatures(model.cfg, temperature)[-1]
-    return model.likelihood(params, finest).picture(pixels, seed)
-
 @torch.no_grad()
 def resample(model:NVAE, noise:list,   # G tensors (n, z, h, w), or of one image
              changes,                  # a `Change`, or several, made one after the other
              n:int|None=None,          # images; None: as many as the noise is of
-             temperature:float|tuple=1.0, # of what isn't changed
+             temperature=1.0, # of what isn't changed
              pixels:str='mean', seed:int=0, # of drawn pixels
              above:Descent|None=None,  # of the unchanged noise, to save its walk
             )->torch.Tensor:           # (n, C, H, W) in [0, 1]
@@ -95,18 +91,18 @@ def resample(model:NVAE, noise:list,   # G tensors (n, z, h, w), or of one image
     n = n or len(noise[0])
     noise = fold_temperature(model.cfg, noise, temperature)
     above = above or descend(model, noise)
-    if not changes: return _picture(model, above.params.expand(n, -1, -1, -1), temperature, pixels, seed)
+    if not changes: return picture_of(model, above.params.expand(n, -1, -1, -1), temperature, pixels, seed)
     first = len(noise)
     for change in changes:
         noise = change_noise(model.cfg, noise, change, n)
         first = min(first, *groups_named(model.cfg, change.groups))
-    return _picture(model, descend(model, noise, first, above).params, temperature, pixels, seed)
+    return picture_of(model, descend(model, noise, first, above).params, temperature, pixels, seed)
 
 @torch.no_grad()
 def explore(model:NVAE, noise:list,    # G tensors (1, z, h, w): of one image
             groups=None,               # one row for each of these, as in `groups_named`; None: every group
             n:int=6,                   # variants
-            temperature:float|tuple=1.0, # of the groups that stay
+            temperature=1.0, # of the groups that stay
             strength:float=1.0,        # of the fresh noise
             seed:int=0, pixels:str='mean',
            )->torch.Tensor:            # (rows, n, C, H, W) in [0, 1]
@@ -147,7 +143,7 @@ def parse_cell(text:str|None)->tuple|None: # 'row,column'
 def noise_walk(model:NVAE, noise:list, # G tensors (1, z, h, w): of one image
                groups=None,            # as in `groups_named`
                n:int=24,               # frames of one round
-               temperature:float|tuple=1.0, strength:float=1.0, # of the image, and of the noise on the opposite side
+               temperature=1.0, strength:float=1.0, # of the image, and of the noise on the opposite side
                seed:int=0, pixels:str='mean',
                cell:tuple|None=None,   # walk in this cell of the groups only
                above:Descent|None=None, # of the image's noise, to save its walk
@@ -163,14 +159,14 @@ def noise_walk(model:NVAE, noise:list, # G tensors (1, z, h, w): of one image
         angle = angle.to(model.start)[:, None, None, None]
         on_circle = [torch.where(a == b, a, angle.cos() * a + angle.sin() * b) for a, b in zip(here, there)]
         params = descend(model, on_circle, groups[0], above).params
-        frames.append(_picture(model, params, temperature, pixels, seed))
+        frames.append(picture_of(model, params, temperature, pixels, seed))
     return torch.cat(frames)
 
 # %% ../../nbs/4_using/01_explore.ipynb #14-explore-059
 @torch.no_grad()
 def reconstruct(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
                 n_groups:int|None=None,     # K, the groups that come from the images; None: all
-                temperature:float|tuple=0.0, # of the others; 0: the prior's means
+                temperature=0.0, # of the others; 0: the prior's means
                 sample:bool=False,          # draw the image's latents too; else their posterior's means
                 seed:int=0, pixels:str='mean',
                )->torch.Tensor:             # (B, C, H, W) in [0, 1]
@@ -187,4 +183,4 @@ def reconstruct(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
         "The image's latent in the top groups, then the prior's"
         if g >= K: return model.groups[g].from_prior(h, from_prior[g]) # type: ignore[operator]
         return model.groups[g].infer(maps[g], h, from_image[g]).z # type: ignore[operator]
-    return _picture(model, model.walk(choose, len(x)), temperature if K < G else 1., pixels, seed)
+    return picture_of(model, model.walk(choose, len(x)), temperature if K < G else 1., pixels, seed)
