@@ -9,7 +9,7 @@ __all__ = ['Descent', 'descend', 'Change', 'change_noise', 'resample', 'explore'
 # %% ../../nbs/4_using/01_explore.ipynb #14-explore-003
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -34,6 +34,7 @@ def descend(model:NVAE, noise:list,    # G folded tensors (n, z, h, w), coarse t
     "From noise to the head's output, from the top or from a group on; raises `BadInput` for noise of other shapes"
     n = len(noise[0]) if noise else 0
     check_latents(model.cfg, noise, n)
+    groups: Any = model.groups
     states, resume = [], None
     if above is not None:
         *states, last = (h.expand(n, -1, -1, -1) for h in above.states[:since + 1])
@@ -41,7 +42,7 @@ def descend(model:NVAE, noise:list,    # G folded tensors (n, z, h, w), coarse t
 
     def choose(g, h):
         states.append(h)
-        return model.groups[g].from_prior(h, noise[g].to(model.start)) # type: ignore[operator]
+        return groups[g].from_prior(h, noise[g].to(model.start))
     return Descent(model.walk(choose, n, resume), states)
 
 # %% ../../nbs/4_using/01_explore.ipynb #14-explore-n000
@@ -181,6 +182,6 @@ def reconstruct(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
 
     def choose(g, h):
         "The image's latent in the top groups, then the prior's"
-        if g >= K: return model.groups[g].from_prior(h, from_prior[g]) # type: ignore[operator]
-        return model.groups[g].infer(maps[g], h, from_image[g]).z # type: ignore[operator]
+        group: Any = model.groups[g]
+        return group.infer(maps[g], h, from_image[g]).z if g < K else group.from_prior(h, from_prior[g])
     return picture_of(model, model.walk(choose, len(x)), temperature if K < G else 1., pixels, seed)

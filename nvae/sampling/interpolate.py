@@ -63,5 +63,5 @@ def mix(model:NVAE, coarse:torch.Tensor, fine:torch.Tensor, # images (1, C, H, W
         n_scales:int=1,          # coarsest scales that come from the first image, 0 to all
         space:str='noise', seed:int|None=None)->torch.Tensor: # (1, C, H, W) in [0, 1]
     "Coarse groups of one image, fine groups of another; raises `BadInput` for more scales than there are"
-    latents = (embed(model, x, space, seed) for x in (coarse, fine))
-    return unembed(model, by_scale(model.cfg, *latents, n_scales), space)
+    first, second = (embed(model, x, space, seed) for x in (coarse, fine))
+    return unembed(model, by_scale(model.cfg, first, second, n_scales), space)
