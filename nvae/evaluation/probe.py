@@ -21,9 +21,7 @@ from ..sampling.encode import embed
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-006
 LAMBDAS = tuple(10. ** k for k in range(-3, 6)) # relative to the mean eigenvalue of XXᵀ
 
-def ridge(X:torch.Tensor, # (N, d) centred features, float64
-          Y:torch.Tensor, # (N, c) centred targets, float64
-         )->torch.Tensor: # (d, c) weights
+def ridge(X:torch.Tensor, Y:torch.Tensor)->torch.Tensor: # (N, d) and (N, c), centred, float64 → (d, c) weights
     "Ridge regression in which every target has the penalty, one of `LAMBDAS`, that predicts its left-out rows best"
     values, Q = torch.linalg.eigh(X @ X.T)
     values = values.clamp(min=0)[:, None]
@@ -32,17 +30,14 @@ def ridge(X:torch.Tensor, # (N, d) centred features, float64
 
     def dual(penalty):
         "(XXᵀ + λ)⁻¹ Y"
-        penalised = values + penalty * scale
-        return Q @ (projected / penalised)
+        return Q @ (projected / (values + penalty * scale))
 
     errors = []
     for penalty in LAMBDAS:
         diagonal = Q.square() @ (1 / (values + penalty * scale))
-        left_out = dual(penalty) / diagonal
-        errors.append(left_out.square().mean(0))
+        errors.append((dual(penalty) / diagonal).square().mean(0))
     best = torch.stack(errors).argmin(0)
-    penalties = torch.tensor(LAMBDAS, dtype=X.dtype)
-    return X.T @ dual(penalties[best])
+    return X.T @ dual(torch.tensor(LAMBDAS, dtype=X.dtype)[best])
 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-011
 def is_choice(factor)->bool: # (N,): numbers of choices, or values
@@ -55,10 +50,8 @@ def columns(factor)->torch.Tensor: # (N, c) float64
     if is_choice(factor): return torch.nn.functional.one_hot(v.long()).double()
     return v.double()[:, None]
 
-def score(predicted:torch.Tensor, # (N, c)
-          factor,                 # (N,) the truth
-         )->dict:                 # score (accuracy or R²), chance (what guessing gives), known (0 to 1)
-    "How well a factor is predicted"
+def score(predicted:torch.Tensor, factor)->dict: # (N, c), the truth (N,) → score, chance, known
+    "How well a factor is predicted: accuracy or R², what guessing gives, and both on a scale from 0 to 1"
     truth = torch.as_tensor(np.asarray(factor))
     if is_choice(factor):
         found = (predicted.argmax(1) == truth).double().mean().item()
@@ -66,16 +59,13 @@ def score(predicted:torch.Tensor, # (N, c)
     else:
         errors = (predicted[:, 0] - truth).square().sum()
         spread = (truth - truth.double().mean()).square().sum()
-        found = 1 - (errors / spread).item()
-        chance = 0.
+        found, chance = 1 - (errors / spread).item(), 0.
     known = max(0., (found - chance) / (1 - chance)) if chance < 1 else 0.
     return dict(score=found, chance=chance, known=known)
 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-014
-def features(model:NVAE, batches, # iterator of images (B, C, H, W) in [0, 1]
-             space:str='z',       # or 'noise'
-            )->list:              # G tensors (N, z·h·w), float64, on the CPU
-    "What each group holds of each image: means of its posterior"
+def features(model:NVAE, batches, space:str='z')->list: # batches of images (B, C, H, W); G tensors (N, z·h·w), float64
+    "What each group holds of each image, in z or as noise: means of its posterior, on the CPU"
     embedded = [embed(model, x, space) for x in batches]
     return [torch.cat(group).flatten(1).cpu().double() for group in zip(*embedded)]
 
@@ -106,10 +96,8 @@ def _fitted(X, Y, test):
 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-019
 @styled
-def plot_knowledge(table:dict,      # of `probe`
-                   cfg:ModelConfig, # names the groups' sizes
-                  ):                # matplotlib figure
-    "Which group knows which factor"
+def plot_knowledge(table:dict, cfg:ModelConfig):
+    "Which group knows which factor, by a result of `probe`: a matplotlib figure"
     known = np.array([[s['known'] for s in row] for row in table.values()])
     n_factors, n_groups = known.shape
     fig, ax = figure(1.6 + .55 * n_groups, .5 + .2 * n_factors)

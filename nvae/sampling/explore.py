@@ -83,8 +83,7 @@ def _put_cell(old, new, cell, g): # (n, z, h, w) each
 def resample(model:NVAE, noise:list,   # G tensors (n, z, h, w), or of one image
              changes,                  # a `Change`, or several, made one after the other
              n:int|None=None,          # images; None: as many as the noise is of
-             temperature=1.0, # of what isn't changed
-             pixels:str='mean', seed:int=0, # of drawn pixels
+             temperature=1.0, pixels:str='mean', seed:int=0, # of what isn't changed; of drawn pixels
              above:Descent|None=None,  # of the unchanged noise, to save its walk
             )->torch.Tensor:           # (n, C, H, W) in [0, 1]
     "The same images but for fresh noise in some groups"
@@ -102,10 +101,8 @@ def resample(model:NVAE, noise:list,   # G tensors (n, z, h, w), or of one image
 @torch.no_grad()
 def explore(model:NVAE, noise:list,    # G tensors (1, z, h, w): of one image
             groups=None,               # one row for each of these, as in `groups_named`; None: every group
-            n:int=6,                   # variants
-            temperature=1.0, # of the groups that stay
-            strength:float=1.0,        # of the fresh noise
-            seed:int=0, pixels:str='mean',
+            n:int=6, temperature=1.0,  # variants; of the groups that stay
+            strength:float=1.0, seed:int=0, pixels:str='mean', # of the fresh noise
            )->torch.Tensor:            # (rows, n, C, H, W) in [0, 1]
     "One row of variants per group: what that group decides, all others fixed"
     above = descend(model, fold_temperature(model.cfg, noise, temperature))
@@ -115,11 +112,8 @@ def explore(model:NVAE, noise:list,    # G tensors (1, z, h, w): of one image
         rows.append(resample(model, noise, change, n, temperature, pixels, seed, above))
     return torch.stack(rows)
 
-def difference(images:torch.Tensor, # (…, C, H, W) in [0, 1]
-               before:torch.Tensor, # the same, or one that all are compared with
-               gain:float=2.0,      # amplification
-              )->torch.Tensor:      # (…, C, H, W) in [0, 1], 0.5 where nothing changed
-    "What changed, amplified"
+def difference(images:torch.Tensor, before:torch.Tensor, gain:float=2.0)->torch.Tensor: # (…, C, H, W) in [0, 1]
+    "What changed since `before` (as many images, or one for all), amplified; 0.5 where nothing did"
     return (.5 + gain * (images - before)).clamp(0, 1)
 
 # %% ../../nbs/4_using/01_explore.ipynb #14-explore-033
@@ -145,10 +139,8 @@ def noise_walk(model:NVAE, noise:list, # G tensors (1, z, h, w): of one image
                groups=None,            # as in `groups_named`
                n:int=24,               # frames of one round
                temperature=1.0, strength:float=1.0, # of the image, and of the noise on the opposite side
-               seed:int=0, pixels:str='mean',
-               cell:tuple|None=None,   # walk in this cell of the groups only
-               above:Descent|None=None, # of the image's noise, to save its walk
-               batch_size:int=32,      # frames at a time
+               seed:int=0, pixels:str='mean', cell:tuple|None=None, # walk in this cell of the groups only
+               above:Descent|None=None, batch_size:int=32, # of the image's noise, to save its walk; frames at a time
               )->torch.Tensor:         # (n, C, H, W) in [0, 1]; the first is the image itself
     "Frames of a round trip through the noise of some groups"
     groups = groups_named(model.cfg, groups)
@@ -167,7 +159,7 @@ def noise_walk(model:NVAE, noise:list, # G tensors (1, z, h, w): of one image
 @torch.no_grad()
 def reconstruct(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
                 n_groups:int|None=None,     # K, the groups that come from the images; None: all
-                temperature=0.0, # of the others; 0: the prior's means
+                temperature=0.0,            # of the others; 0: the prior's means
                 sample:bool=False,          # draw the image's latents too; else their posterior's means
                 seed:int=0, pixels:str='mean',
                )->torch.Tensor:             # (B, C, H, W) in [0, 1]

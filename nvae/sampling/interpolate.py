@@ -27,10 +27,8 @@ def spherical(a:torch.Tensor, b:torch.Tensor, # (1, …)
     share_of_a, share_of_b = ((1 - t) * angle).sin(), (t * angle).sin()
     return (share_of_a * a + share_of_b * b) / angle.sin()
 
-def blend(a:list, b:list,       # G tensors (1, z, h, w) each
-          shares:torch.Tensor,  # (n, G) share of b in each group
-          path:str='linear',    # or 'spherical'
-         )->list:               # G tensors (n, z, h, w)
+def blend(a:list, b:list,      # G tensors (1, z, h, w) each
+          shares:torch.Tensor, path:str='linear')->list: # (n, G) of b in each group → G tensors (n, z, h, w)
     "Latents or noise between two images, group by group"
     if path not in PATHS: raise BadInput(f"path: '{path}' is not one of {', '.join(PATHS)}")
     between = torch.lerp if path == 'linear' else spherical

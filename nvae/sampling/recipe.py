@@ -9,7 +9,6 @@ __all__ = ['Start', 'Passage', 'as_record', 'Recipe', 'blanked', 'ImageText', 'a
 # %% ../../nbs/engine/sharing/00_recipe.ipynb #14b-recipe-003
 import base64
 import json
-import warnings
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from typing import Any
@@ -44,7 +43,7 @@ class Passage:
     path: str = 'linear'
     groups: tuple | None = None
 
-def as_record(c, d:dict|None): # a dataclass, plain values
+def as_record(c, d:dict|None)->Any: # a dataclass, its values
     "A record of plain values (None of None); raises `BadInput` for values that only a newer version of nvae knows"
     if d is None: return None
     for name in d.keys() - c.__dataclass_fields__.keys():
@@ -114,7 +113,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, d:dict)->'Recipe':
-        "A recipe from what `plain` made of one; raises `BadInput` for values that aren't one's, or are a newer version's"
+        "A recipe from what `plain` made of one; raises `BadInput` for other values, and for those of a newer version"
         try:
             given = dict(seed=d['seed'], n=d['n'], method=d.get('method', 1))
             changes = [as_record(Change, change) for change in d.get('changes', ())]
@@ -180,7 +179,7 @@ def _variants(model, r, noise, above):
     return difference(images, blanked(changed(())), r.difference) if r.difference else images
 
 def drawn(model:NVAE, r:Recipe,
-          kept:dict|None=None, # what a recipe begins with, for the next that begins alike; empty it for other statistics
+          kept:dict|None=None, # what a recipe begins with, for those that begin alike; empty it for other statistics
          )->torch.Tensor:      # (n, C, H, W) in [0, 1]
     "The whole batch of a recipe, with the statistics that the model has"
     shown: Any = dict(temperature=r.temperature, pixels=r.pixels, seed=r.seed)
