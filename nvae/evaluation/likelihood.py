@@ -144,8 +144,7 @@ def _result(model, found, moments, asked):
     groups = dict(kl=found.kls.sum(0).mean().item(), kl_per_group=found.kls.mean(1).tolist(),
                   active_units=active, collapsed=[g for g, share in enumerate(active) if share == 0])
     levels = LIKELIHOODS[cfg.likelihood].levels(cfg.n_bits)
-    n_bits = None if levels is None else levels.bit_length() - 1
-    protocol = dict(n_bits=n_bits, dimensions=n_dimensions(cfg), likelihood=cfg.likelihood,
+    protocol = dict(n_bits=levels and levels.bit_length() - 1, dimensions=n_dimensions(cfg), likelihood=cfg.likelihood,
                     active_images=moments.n, model_sha256=model_hash(model))
     return dict(unit=likelihood_unit(cfg), **figures, nats=nats, **groups, protocol={**protocol, **asked})
 

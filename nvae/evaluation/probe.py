@@ -10,10 +10,8 @@ import numpy as np
 import torch
 
 from ..config import ModelConfig
-from ..data.faces import draw_faces
-from ..data.images import recolour, to_unit
-from ..data.sources import FIRST_TEST_FACE
 from ..errors import BadInput
+from .likelihood import images_of
 from ..network.model import NVAE
 from ..plots.curves import figure, styled
 from ..sampling.encode import embed
@@ -21,7 +19,9 @@ from ..sampling.encode import embed
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-006
 LAMBDAS = tuple(10. ** k for k in range(-3, 6)) # relative to the mean eigenvalue of XXᵀ
 
-def ridge(X:torch.Tensor, Y:torch.Tensor)->torch.Tensor: # (N, d) and (N, c), centred, float64 → (d, c) weights
+def ridge(X:torch.Tensor, # (N, d) centred features, float64
+          Y:torch.Tensor, # (N, c) centred targets, float64
+         )->torch.Tensor: # (d, c) weights
     "Ridge regression in which every target has the penalty, one of `LAMBDAS`, that predicts its left-out rows best"
     values, Q = torch.linalg.eigh(X @ X.T)
     values = values.clamp(min=0)[:, None]
@@ -50,8 +50,9 @@ def columns(factor)->torch.Tensor: # (N, c) float64
     if is_choice(factor): return torch.nn.functional.one_hot(v.long()).double()
     return v.double()[:, None]
 
-def score(predicted:torch.Tensor, factor)->dict: # (N, c), the truth (N,) → score, chance, known
-    "How well a factor is predicted: accuracy or R², what guessing gives, and both on a scale from 0 to 1"
+def score(predicted:torch.Tensor, # (N, c)
+          factor)->dict:          # the truth (N,) → score (accuracy or R²), chance (of guessing), known (0 to 1)
+    "How well a factor is predicted"
     truth = torch.as_tensor(np.asarray(factor))
     if is_choice(factor):
         found = (predicted.argmax(1) == truth).double().mean().item()
@@ -59,13 +60,15 @@ def score(predicted:torch.Tensor, factor)->dict: # (N, c), the truth (N,) → sc
     else:
         errors = (predicted[:, 0] - truth).square().sum()
         spread = (truth - truth.double().mean()).square().sum()
-        found, chance = 1 - (errors / spread).item(), 0.
+        found = 1 - (errors / spread).item()
+        chance = 0.
     known = max(0., (found - chance) / (1 - chance)) if chance < 1 else 0.
     return dict(score=found, chance=chance, known=known)
 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-014
-def features(model:NVAE, batches, space:str='z')->list: # batches of images (B, C, H, W); G tensors (N, z·h·w), float64
-    "What each group holds of each image, in z or as noise: means of its posterior, on the CPU"
+def features(model:NVAE, batches, # iterator of images (B, C, H, W) in [0, 1]
+             space:str='z')->list: # or 'noise' → G tensors (N, z·h·w), float64, on the CPU
+    "What each group holds of each image: means of its posterior"
     embedded = [embed(model, x, space) for x in batches]
     return [torch.cat(group).flatten(1).cpu().double() for group in zip(*embedded)]
 
@@ -77,22 +80,19 @@ def probe(known:list,          # G tensors (N, d): features of the faces to lear
     "How much each group's latent knows about each factor of held-out faces; raises `BadInput` without factors or faces"
     if not factors or not held_out_factors: raise BadInput(_NO_FACTORS)
     if len(known[0]) < 20: raise BadInput(f"{len(known[0])} images are too few to fit a probe; give at least 20")
-    targets = {name: columns(factor) for name, factor in factors.items()}
-    Y = torch.cat(list(targets.values()), 1)
+    targets = [columns(factor) for factor in factors.values()]
+    widths = [target.shape[1] for target in targets]
+    Y = torch.cat(targets, 1)
     table = {name: [] for name in factors}
     for X, test in zip(known, held_out):
-        predicted = _fitted(X, Y, test).split([target.shape[1] for target in targets.values()], 1)
-        for name, p in zip(factors, predicted):
+        mean, unit = X.mean(0), X.std().clamp(min=1e-12)
+        weights = ridge((X - mean) / unit, Y - Y.mean(0))
+        predicted = (test - mean) / unit @ weights + Y.mean(0)
+        for name, p in zip(factors, predicted.split(widths, 1)):
             table[name].append(score(p, held_out_factors[name]))
     return table
 
 _NO_FACTORS = "these images come without named factors; only the embedded faces have them (data.dataset=embedded)"
-
-def _fitted(X, Y, test):
-    "What is predicted of test rows by a ridge regression from X to Y"
-    mean, unit = X.mean(0), X.std().clamp(min=1e-12)
-    weights = ridge((X - mean) / unit, Y - Y.mean(0))
-    return (test - mean) / unit @ weights + Y.mean(0)
 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-019
 @styled
@@ -121,17 +121,7 @@ def face_knowledge(model:NVAE,
     if data.dataset != 'embedded':
         raise BadInput(f"only the kit's own faces come with named factors; this model is of others "
                        f"(data.dataset={data.dataset})")
-    known, factors = _faces(model, 0, n_known)
-    held_out, held_out_factors = _faces(model, FIRST_TEST_FACE, n_held_out)
-    return probe(known, factors, held_out, held_out_factors)
-
-def _faces(model, first, n):
-    "Features and factors of n drawn faces"
-    cfg = model.cfg
-    images, factors = [], []
-    for i in range(first, first + n, 64):
-        v, named = draw_faces(range(i, min(i + 64, first + n)), cfg.size, model.config.data.split_seed)
-        x = to_unit(torch.from_numpy(recolour(v, cfg.image_channels)), cfg)
-        images.append(x.round() if cfg.likelihood == 'bernoulli' else x)
-        factors.append(named)
-    return features(model, images), {name: np.concatenate([part[name] for part in factors]) for name in factors[0]}
+    few = data.model_copy(update=dict(n_train=n_known, n_test=n_held_out))
+    faces = images_of(model.config.model_copy(update=dict(data=few)))
+    known, held_out = (features(model, split.batches()) for split in (faces.train, faces.test))
+    return probe(known, faces.train.factors, held_out, faces.test.factors)

@@ -29,8 +29,8 @@ def embed(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
 @torch.no_grad()
 def unembed(model:NVAE, latents:list, space:str='z')->torch.Tensor: # G tensors (B, z, h, w) → (B, C, H, W) in [0, 1]
     "Back to images: the likelihood's mean"
-    px = model.decode(latents) if space == 'z' else model.generate(noise=latents).px
-    return px.mean
+    if space == 'z': return model.decode(latents).mean
+    return model.generate(noise=latents).px.mean
 
 # %% ../../nbs/4_using/00_encode.ipynb #14-explore-017
 def one_by_one(cfg:ModelConfig, groups=None)->list: # groups: a number, 'scale N', several of these, or None: all

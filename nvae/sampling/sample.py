@@ -19,7 +19,8 @@ from .statistics import estimate_statistics, using_statistics
 def picture_of(model:NVAE, params:torch.Tensor, temperature, pixels:str, seed:int)->torch.Tensor: # (n, C, H, W)
     "The picture that the head's output is, its pixels (where drawn) at the temperature of the largest scale"
     finest = group_temperatures(model.cfg, temperature)[-1]
-    return model.likelihood(params, finest).picture(pixels, seed)
+    px = model.likelihood(params, finest)
+    return px.picture(pixels, seed)
 
 @torch.no_grad()
 def draw_images(model:NVAE, noise:list, # G tensors (n, z, h, w), coarse to fine
