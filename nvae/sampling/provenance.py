@@ -60,7 +60,7 @@ def save_drawing(model:NVAE, file, recipes:list, path, **grid)->Path: # grid: ar
     images = draw_all(model, recipes)
     return save_png(image_grid(images, **grid), path, provenance(model, file, recipes, grid=grid))
 
-PICKS = 'nvae.boards.picks' # the format of a file of picks: dict(format, made: as `provenance`, seed, picks)
+PICKS = 'nvae.picks' # the format of a file of picks: dict(format, made: as `provenance`, seed, picks)
 PICK = {'recipe', 'pixels_sha256', 'when', 'png'} # what each pick has
 
 def read_picks(path)->dict:
