@@ -164,6 +164,7 @@ def test_bad_input_says_what(model, call, says):
 
 def test_recipes_survive_a_png(model, tmp_path):
     file = save_model(model, tmp_path / 'small.model')
+    model = load_model(file, 'cpu')  # whose weights lie in memory as those of every loaded model do
     start = Recipe(seed=4, temperature=(.7,) * model.cfg.n_scales, iterations=1)
     variants, layout = explore_recipes(model.cfg, n=2, strength=2., image=start)
     recipes = [*variants, Recipe(seed=2, n=5, temperature=.9, iterations=1, pixels='sample', index=3)]

@@ -70,7 +70,7 @@ def test_there_and_back(network, tmp_path):
 
 @pytest.mark.parametrize('name', FIXTURES)
 def test_the_official_keys_are_those_that_we_write(name):
-    official = Official(name, torch.float32)
+    official = Official(name, dtype=torch.float32)
     theirs = {key.removeprefix('state_dict/'): official[key] for key in official.keys('state_dict/')}
     weights, _ = to_official(official.model)
     ours = without_aliases(weights)

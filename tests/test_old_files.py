@@ -41,7 +41,7 @@ def test_models_load(old, name):
     assert drawn.isfinite().all()
 
 
-def test_info_tells_the_method(old, nvae):
+def test_info_tells_the_method(nvae, old):
     assert nvae('info', 'colour.model').returncode == 0
     assert nvae('info', 'runs/mid/mid.checkpoint').returncode == 0
 
@@ -60,17 +60,17 @@ def test_a_run_stopped_in_mid_epoch_goes_on(old):
 
 
 @pytest.mark.parametrize('name', PICTURES)
-def test_pictures_are_drawn_again(old, nvae, name):
+def test_pictures_are_drawn_again(nvae, old, name):
     assert nvae('sample', '--like', f'pictures/{name}', '--out', 'again.png').returncode == 0
     assert abs(pixels(f'pictures/{name}') - pixels('again.png')).max() <= 1
 
 
-def test_picks_are_drawn_again(old, nvae):
+def test_picks_are_drawn_again(nvae, old):
     picks = next(Path('picks').glob('*.json'))
     assert nvae('sample', 'colour.model', '--like', str(picks), '--out', 'again.png').returncode == 0
 
 
-def test_a_plan_that_is_done_stays_done(old, nvae):
+def test_a_plan_that_is_done_stays_done(nvae, old):
     before = Path('runs/short/short.checkpoint').read_bytes()
     assert nvae('schedule', 'night.yaml').returncode == 0
     assert Path('runs/short/short.checkpoint').read_bytes() == before

@@ -10,10 +10,8 @@ import numpy as np
 import torch
 
 from ..config import ModelConfig
-from ..data.faces import draw_faces
-from ..data.images import recolour, to_unit
-from ..data.sources import FIRST_TEST_FACE
 from ..errors import BadInput
+from .likelihood import images_of
 from ..network.model import NVAE
 from ..plots.curves import figure, styled
 from ..sampling.encode import embed
@@ -32,17 +30,14 @@ def ridge(X:torch.Tensor, # (N, d) centred features, float64
 
     def dual(penalty):
         "(XXᵀ + λ)⁻¹ Y"
-        penalised = values + penalty * scale
-        return Q @ (projected / penalised)
+        return Q @ (projected / (values + penalty * scale))
 
     errors = []
     for penalty in LAMBDAS:
         diagonal = Q.square() @ (1 / (values + penalty * scale))
-        left_out = dual(penalty) / diagonal
-        errors.append(left_out.square().mean(0))
+        errors.append((dual(penalty) / diagonal).square().mean(0))
     best = torch.stack(errors).argmin(0)
-    penalties = torch.tensor(LAMBDAS, dtype=X.dtype)
-    return X.T @ dual(penalties[best])
+    return X.T @ dual(torch.tensor(LAMBDAS, dtype=X.dtype)[best])
 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-011
 def is_choice(factor)->bool: # (N,): numbers of choices, or values
@@ -56,8 +51,7 @@ def columns(factor)->torch.Tensor: # (N, c) float64
     return v.double()[:, None]
 
 def score(predicted:torch.Tensor, # (N, c)
-          factor,                 # (N,) the truth
-         )->dict:                 # score (accuracy or R²), chance (what guessing gives), known (0 to 1)
+          factor)->dict:          # the truth (N,) → score (accuracy or R²), chance (of guessing), known (0 to 1)
     "How well a factor is predicted"
     truth = torch.as_tensor(np.asarray(factor))
     if is_choice(factor):
@@ -73,8 +67,7 @@ def score(predicted:torch.Tensor, # (N, c)
 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-014
 def features(model:NVAE, batches, # iterator of images (B, C, H, W) in [0, 1]
-             space:str='z',       # or 'noise'
-            )->list:              # G tensors (N, z·h·w), float64, on the CPU
+             space:str='z')->list: # or 'noise' → G tensors (N, z·h·w), float64, on the CPU
     "What each group holds of each image: means of its posterior"
     embedded = [embed(model, x, space) for x in batches]
     return [torch.cat(group).flatten(1).cpu().double() for group in zip(*embedded)]
@@ -87,29 +80,24 @@ def probe(known:list,          # G tensors (N, d): features of the faces to lear
     "How much each group's latent knows about each factor of held-out faces; raises `BadInput` without factors or faces"
     if not factors or not held_out_factors: raise BadInput(_NO_FACTORS)
     if len(known[0]) < 20: raise BadInput(f"{len(known[0])} images are too few to fit a probe; give at least 20")
-    targets = {name: columns(factor) for name, factor in factors.items()}
-    Y = torch.cat(list(targets.values()), 1)
+    targets = [columns(factor) for factor in factors.values()]
+    widths = [target.shape[1] for target in targets]
+    Y = torch.cat(targets, 1)
     table = {name: [] for name in factors}
     for X, test in zip(known, held_out):
-        predicted = _fitted(X, Y, test).split([target.shape[1] for target in targets.values()], 1)
-        for name, p in zip(factors, predicted):
+        mean, unit = X.mean(0), X.std().clamp(min=1e-12)
+        weights = ridge((X - mean) / unit, Y - Y.mean(0))
+        predicted = (test - mean) / unit @ weights + Y.mean(0)
+        for name, p in zip(factors, predicted.split(widths, 1)):
             table[name].append(score(p, held_out_factors[name]))
     return table
 
 _NO_FACTORS = "these images come without named factors; only the embedded faces have them (data.dataset=embedded)"
 
-def _fitted(X, Y, test):
-    "What is predicted of test rows by a ridge regression from X to Y"
-    mean, unit = X.mean(0), X.std().clamp(min=1e-12)
-    weights = ridge((X - mean) / unit, Y - Y.mean(0))
-    return (test - mean) / unit @ weights + Y.mean(0)
-
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-019
 @styled
-def plot_knowledge(table:dict,      # of `probe`
-                   cfg:ModelConfig, # names the groups' sizes
-                  ):                # matplotlib figure
-    "Which group knows which factor"
+def plot_knowledge(table:dict, cfg:ModelConfig):
+    "Which group knows which factor, by a result of `probe`: a matplotlib figure"
     known = np.array([[s['known'] for s in row] for row in table.values()])
     n_factors, n_groups = known.shape
     fig, ax = figure(1.6 + .55 * n_groups, .5 + .2 * n_factors)
@@ -133,17 +121,7 @@ def face_knowledge(model:NVAE,
     if data.dataset != 'embedded':
         raise BadInput(f"only the kit's own faces come with named factors; this model is of others "
                        f"(data.dataset={data.dataset})")
-    known, factors = _faces(model, 0, n_known)
-    held_out, held_out_factors = _faces(model, FIRST_TEST_FACE, n_held_out)
-    return probe(known, factors, held_out, held_out_factors)
-
-def _faces(model, first, n):
-    "Features and factors of n drawn faces"
-    cfg = model.cfg
-    images, factors = [], []
-    for i in range(first, first + n, 64):
-        v, named = draw_faces(range(i, min(i + 64, first + n)), cfg.size, model.config.data.split_seed)
-        x = to_unit(torch.from_numpy(recolour(v, cfg.image_channels)), cfg)
-        images.append(x.round() if cfg.likelihood == 'bernoulli' else x)
-        factors.append(named)
-    return features(model, images), {name: np.concatenate([part[name] for part in factors]) for name in factors[0]}
+    few = data.model_copy(update=dict(n_train=n_known, n_test=n_held_out))
+    faces = images_of(model.config.model_copy(update=dict(data=few)))
+    known, held_out = (features(model, split.batches()) for split in (faces.train, faces.test))
+    return probe(known, faces.train.factors, held_out, faces.test.factors)

@@ -11,28 +11,26 @@ import torch
 from ..config import ModelConfig
 from ..errors import BadInput
 from ..network.model import NVAE
-from .encode import _one_of, embed, groups_named, unembed
-
-# %% ../../nbs/4_using/02_interpolate.ipynb #14-explore-041-2
-PATHS = 'linear', 'spherical'
+from .encode import embed, groups_named, unembed
 
 # %% ../../nbs/4_using/02_interpolate.ipynb #14-explore-044
+PATHS = 'linear', 'spherical'
+
 def spherical(a:torch.Tensor, b:torch.Tensor, # (1, …)
               t:torch.Tensor,                 # (n, 1, 1, 1) share of b
              )->torch.Tensor:                 # (n, …)
     "`torch.lerp` on the great arc: directions turn evenly (Shoemake, 1985); straight where they are parallel"
-    lengths = a.norm() * b.norm()
-    cosine = (a * b).sum() / lengths.clamp(min=1e-12)
+    lengths = (a.norm() * b.norm()).clamp(min=1e-12)
+    cosine = (a * b).sum() / lengths
     angle = cosine.clamp(-1, 1).acos()
     if angle.sin() < 1e-4: return torch.lerp(a, b, t)
-    return (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
+    share_of_a, share_of_b = ((1 - t) * angle).sin(), (t * angle).sin()
+    return (share_of_a * a + share_of_b * b) / angle.sin()
 
-def blend(a:list, b:list,       # G tensors (1, z, h, w) each
-          shares:torch.Tensor,  # (n, G) share of b in each group
-          path:str='linear',    # or 'spherical'
-         )->list:               # G tensors (n, z, h, w)
+def blend(a:list, b:list,      # G tensors (1, z, h, w) each
+          shares:torch.Tensor, path:str='linear')->list: # (n, G) of b in each group → G tensors (n, z, h, w)
     "Latents or noise between two images, group by group"
-    _one_of('path', path, PATHS)
+    if path not in PATHS: raise BadInput(f"path: '{path}' is not one of {', '.join(PATHS)}")
     between = torch.lerp if path == 'linear' else spherical
     return [between(u, v, share.to(u)[:, None, None, None]) for u, v, share in zip(a, b, shares.T)]
 
@@ -44,7 +42,7 @@ def interpolate(model:NVAE, a:torch.Tensor, b:torch.Tensor, # one image each, (1
                )->torch.Tensor:          # (n + 2, C, H, W): a, the steps, b
     "From one image to another through the latents; raises `BadInput` for fewer than 2 steps or another model's images"
     if n < 2: raise BadInput(f"{n} steps can't lead from one image to another; ask for at least 2")
-    shares = torch.zeros(n, len(model.groups))
+    shares = torch.zeros(n, model.cfg.total_groups)
     shares[:, groups_named(model.cfg, groups)] = torch.linspace(0, 1, n)[:, None]
     start, end = embed(model, a, space, seed), embed(model, b, space, seed)
     steps = unembed(model, blend(start, end, shares, path), space)
@@ -52,8 +50,7 @@ def interpolate(model:NVAE, a:torch.Tensor, b:torch.Tensor, # one image each, (1
 
 # %% ../../nbs/4_using/02_interpolate.ipynb #14-explore-054
 def by_scale(cfg:ModelConfig, coarse:list, fine:list, # G tensors (n, z, h, w) each
-             n_scales:int,  # coarsest scales that come from the first, 0 to all
-            )->list:        # G tensors (n, z, h, w)
+             n_scales:int)->list: # coarsest scales that come from the first, 0 to all → G tensors (n, z, h, w)
     "Coarse groups of one, fine groups of the other; raises `BadInput` for more scales than there are"
     if not 0 <= n_scales <= cfg.n_scales:
         raise BadInput(f"{n_scales} coarse scales can't be taken from an image: the model has {cfg.n_scales}")
@@ -62,8 +59,7 @@ def by_scale(cfg:ModelConfig, coarse:list, fine:list, # G tensors (n, z, h, w) e
 
 def mix(model:NVAE, coarse:torch.Tensor, fine:torch.Tensor, # images (1, C, H, W) in [0, 1]
         n_scales:int=1,          # coarsest scales that come from the first image, 0 to all
-        space:str='noise', seed:int|None=None,
-       )->torch.Tensor:          # (1, C, H, W) in [0, 1]
+        space:str='noise', seed:int|None=None)->torch.Tensor: # (1, C, H, W) in [0, 1]
     "Coarse groups of one image, fine groups of another; raises `BadInput` for more scales than there are"
-    coarse, fine = embed(model, coarse, space, seed), embed(model, fine, space, seed)
-    return unembed(model, by_scale(model.cfg, coarse, fine, n_scales), space)
+    first, second = (embed(model, x, space, seed) for x in (coarse, fine))
+    return unembed(model, by_scale(model.cfg, first, second, n_scales), space)

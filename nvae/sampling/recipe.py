@@ -9,9 +9,9 @@ __all__ = ['Start', 'Passage', 'as_record', 'Recipe', 'blanked', 'ImageText', 'a
 # %% ../../nbs/engine/sharing/00_recipe.ipynb #14b-recipe-003
 import base64
 import json
-import warnings
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
+from typing import Any
 
 import torch
 
@@ -43,9 +43,7 @@ class Passage:
     path: str = 'linear'
     groups: tuple | None = None
 
-def as_record(c,      # a dataclass
-              d:dict, # plain values, or None
-             ):
+def as_record(c, d:dict|None)->Any: # a dataclass, its values
     "A record of plain values (None of None); raises `BadInput` for values that only a newer version of nvae knows"
     if d is None: return None
     for name in d.keys() - c.__dataclass_fields__.keys():
@@ -96,8 +94,8 @@ class Recipe:
     @property
     def beginning(self)->'Recipe':
         "Of variants and walks: what their first walk down the groups depends on"
-        return replace(self, n=1 if self.from_one else self.n, changes=(), difference=0., index=None, walk=False,
-                       pixels='mean')
+        n = 1 if self.from_one else self.n
+        return replace(self, n=n, changes=(), difference=0., index=None, walk=False, pixels='mean')
 
     @property
     def estimation(self)->tuple:
@@ -107,16 +105,15 @@ class Recipe:
 
     def singles(self)->list: # of recipes
         "One recipe per image"
-        if self.index is not None: return [self]
-        return [replace(self, index=i) for i in range(self.n)]
+        return [replace(self, index=i) for i in range(self.n)] if self.index is None else [self]
 
-    def plain(self)->dict: # as it comes back from JSON
-        "Plain values"
+    def plain(self)->dict:
+        "Plain values, as they come back from JSON"
         return json.loads(json.dumps(asdict(self)))
 
     @classmethod
-    def from_dict(cls, d:dict)->'Recipe': # what `plain` made of one
-        "A recipe from plain values; raises `BadInput` for values that aren't one's, or are a newer version's"
+    def from_dict(cls, d:dict)->'Recipe':
+        "A recipe from what `plain` made of one; raises `BadInput` for other values, and for those of a newer version"
         try:
             given = dict(seed=d['seed'], n=d['n'], method=d.get('method', 1))
             changes = [as_record(Change, change) for change in d.get('changes', ())]
@@ -128,20 +125,15 @@ class Recipe:
 # %% ../../nbs/engine/sharing/00_recipe.ipynb #14b-recipe-010
 def blanked(images:torch.Tensor)->torch.Tensor: # (n, C, H, W)
     "Images with those replaced by grey that hold a number that isn't finite; these are counted in a warning"
-    finite = are_finite(images)
-    lost = len(images) - finite.sum().item()
-    if lost:
-        warnings.warn(f"{lost} of {len(images)} images aren't finite and were left grey; "
-                      f"a lower temperature or strength may help")
-    return torch.where(finite[:, None, None, None], images, .5)
+    return torch.where(are_finite(images, 'left grey')[:, None, None, None], images, .5)
 
 class ImageText(str):
     "An image for a recipe: a PNG in base64, and beside it the pixels where they were just read for a model"
     pixels: torch.Tensor | None = None # (1, C, H, W) in [0, 1]
     cfg: ModelConfig | None = None     # of the model
 
-def as_text(x:torch.Tensor,       # one image (1, C, H, W) in [0, 1]
-            cfg:ModelConfig=None, # whose levels its pixels are on, so that they can be kept beside the text
+def as_text(x:torch.Tensor,            # one image (1, C, H, W) in [0, 1]
+            cfg:ModelConfig|None=None, # whose levels its pixels are on, so that they can be kept beside the text
            )->ImageText:
     "An image for a recipe: a PNG in base64"
     text = ImageText(base64.b64encode(png(to_pil(x))).decode())
@@ -150,7 +142,7 @@ def as_text(x:torch.Tensor,       # one image (1, C, H, W) in [0, 1]
 
 def from_text(text:str, cfg:ModelConfig)->torch.Tensor: # (1, C, H, W) in [0, 1]
     "The image again, every level the same; raises `BadInput` where it is none"
-    if isinstance(text, ImageText) and text.cfg == cfg: return text.pixels
+    if isinstance(text, ImageText) and text.pixels is not None and text.cfg == cfg: return text.pixels
     try:
         content = base64.b64decode(text)
     except (ValueError, TypeError):
@@ -161,9 +153,8 @@ def _start_noise(model, r):
     "The noise of what a recipe begins with: a batch, one of the seed's images, an image, or two mixed by scale"
     if r.start is not None:
         seed = r.seed if r.start.sampled else None
-        images = [from_text(text, model.cfg) for text in r.start.images]
-        noises = [embed(model, x, 'noise', seed) for x in images]
-        return noises[0] if r.start.n_coarse is None else by_scale(model.cfg, *noises, r.start.n_coarse)
+        first, *second = (embed(model, from_text(text, model.cfg), 'noise', seed) for text in r.start.images)
+        return first if r.start.n_coarse is None else by_scale(model.cfg, first, second[0], r.start.n_coarse)
     if r.variants_of is None: return draw_noise(model.cfg, r.n, r.seed)
     return [e[-1:] for e in draw_noise(model.cfg, r.variants_of + 1, r.seed)]
 
@@ -181,12 +172,6 @@ def _passage(model, r):
     seed = r.seed if r.start.sampled else None
     return interpolate(model, a, b, r.n - 2, r.passage.space, r.passage.path, r.passage.groups, seed)
 
-def _walk(model, r, noise, above):
-    "Frames of a round trip"
-    change = r.changes[0]
-    return noise_walk(model, noise, change.groups, r.n, r.temperature, change.strength, change.seed, r.pixels,
-                      change.cell, above)
-
 def _variants(model, r, noise, above):
     "Changed images, or what was changed"
     changed = partial(resample, model, noise, temperature=r.temperature, pixels=r.pixels, seed=r.seed, above=above)
@@ -194,19 +179,20 @@ def _variants(model, r, noise, above):
     return difference(images, blanked(changed(())), r.difference) if r.difference else images
 
 def drawn(model:NVAE, r:Recipe,
-          kept:dict | None=None,   # what a recipe begins with, for the next that begins alike; empty it for other statistics
-         )->torch.Tensor:   # (n, C, H, W) in [0, 1]
+          kept:dict|None=None, # what a recipe begins with, for those that begin alike; empty it for other statistics
+         )->torch.Tensor:      # (n, C, H, W) in [0, 1]
     "The whole batch of a recipe, with the statistics that the model has"
-    if r.kind == 'batch':
-        noise = draw_noise(model.cfg, r.n, r.seed)
-        return blanked(draw_images(model, noise, r.temperature, r.pixels, r.seed))
+    shown: Any = dict(temperature=r.temperature, pixels=r.pixels, seed=r.seed)
+    if r.kind == 'batch': return blanked(draw_images(model, draw_noise(model.cfg, r.n, r.seed), **shown))
     if r.kind == 'passage': return blanked(_passage(model, r))
     noise, above = _begun(model, r, {} if kept is None else kept)
-    if r.kind == 'walk': return blanked(_walk(model, r, noise, above))
-    return _variants(model, r, noise, above)
+    if r.kind == 'variants': return _variants(model, r, noise, above)
+    change = r.changes[0]
+    shown.update(seed=change.seed, strength=change.strength, cell=change.cell)
+    return blanked(noise_walk(model, noise, change.groups, r.n, above=above, **shown))
 
 def draw(model:NVAE, recipe:Recipe,
-         statistics:dict | None=None, # from `estimate_statistics` of its `estimation`, to save doing it again
+         statistics:dict|None=None, # from `estimate_statistics` of its `estimation`, to save doing it again
         )->torch.Tensor:       # (n, C, H, W) in [0, 1]; one image where the recipe has an index
     "The images of a recipe, always drawn as the whole batch"
     with using_statistics(model, statistics or estimate_statistics(model, *recipe.estimation)):

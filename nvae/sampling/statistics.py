@@ -25,7 +25,6 @@ def generation_norms(model:NVAE)->dict: # name → BatchNorm layer
     return {name: module for name, module in model.named_modules()
             if isinstance(module, NORMS) and name.startswith(('top_down', 'post_process'))}
 
-# %% ../../nbs/3_learning/03_statistics.ipynb #13-sampling-010
 def current_statistics(model:NVAE)->dict: # 'layer.buffer' → copy
     "The statistics that generation uses at present"
     statistics = {}
@@ -45,22 +44,20 @@ def using_statistics(model:NVAE, statistics:dict|None): # None: those it has
     "The model generates with these statistics inside the block, in eval mode; afterwards it is as before"
     before = current_statistics(model) if statistics else {}
     training = model.training
-    if training: model.eval()
+    model.eval()
     try:
         put_statistics(model, statistics or {})
         yield model
     finally:
         put_statistics(model, before)
-        if training: model.train()
+        model.train(training)
 
 # %% ../../nbs/3_learning/03_statistics.ipynb #13-sampling-013
 @contextlib.contextmanager
-def averaging(model:NVAE):
+def averaging(model:NVAE): # in eval mode
     "Inside, generation's BatchNorm layers start anew and average the passes they see; nothing else changes"
     norms = list(generation_norms(model).values())
     momenta = [norm.momentum for norm in norms]
-    training = model.training
-    model.eval()
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
@@ -70,7 +67,7 @@ def averaging(model:NVAE):
     finally:
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
-        model.train(training)
+            norm.eval()
 
 @torch.no_grad()
 def estimate_statistics(model:NVAE, temperature=1.0, # one number in 0–2, or one per scale, coarse to fine
@@ -81,22 +78,20 @@ def estimate_statistics(model:NVAE, temperature=1.0, # one number in 0–2, or o
     if iterations < 0:
         raise BadInput(f"iterations: {iterations} passes can't be made; 0 keeps the stored statistics, 20 is usual")
     if iterations == 0: return None
-    before = current_statistics(model)
     rejected = 0
-    try:
-        with averaging(model), torch.autocast(model.start.device.type, enabled=False):
-            for k in range(iterations):
-                last = current_statistics(model)
-                images = model.generate(PASS, temperature, seed=seed * 1_000_003 + k + 1)
-                if not images.params.isfinite().all():
-                    put_statistics(model, last)
-                    rejected += 1
-        if rejected == iterations:
-            raise BadInput(f"at temperature {temperature} none of {iterations} passes gave finite images; "
-                           f"try a lower temperature, or a model that has trained without diverging")
-        if rejected:
-            warnings.warn(f"{rejected} of {iterations} re-estimation passes gave images that aren't finite "
-                          f"and were not counted")
-        return current_statistics(model)
-    finally:
-        put_statistics(model, before)
+    in_float32 = torch.autocast(model.device.type, enabled=False)
+    with using_statistics(model, current_statistics(model)), averaging(model), in_float32:
+        for k in range(iterations):
+            last = current_statistics(model)
+            images = model.generate(PASS, temperature, seed=seed * 1_000_003 + k + 1)
+            if images.params.isfinite().all(): continue
+            put_statistics(model, last)
+            rejected += 1
+        found = current_statistics(model)
+    if rejected == iterations:
+        raise BadInput(f"at temperature {temperature} none of {iterations} passes gave finite images; "
+                       f"try a lower temperature, or a model that has trained without diverging")
+    if rejected:
+        warnings.warn(f"{rejected} of {iterations} re-estimation passes gave images that aren't finite "
+                      f"and were not counted")
+    return found

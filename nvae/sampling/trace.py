@@ -6,7 +6,7 @@
 __all__ = ['Met', 'Trace', 'trace']
 
 # %% ../../nbs/4_using/03_trace.ipynb #4-using-03-trace-imports
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.distributions import kl_divergence
@@ -44,14 +44,14 @@ def trace(model:NVAE, x:torch.Tensor)->Trace: # x: one image (1, C, H, W) in [0,
 
     def choose(g, h):
         "Copy K has its first K groups from the posterior's mean, the others from the prior's"
-        group = model.groups[g]
+        group: Any = model.groups[g]
         features = maps[g].expand(n_copies, -1, -1, -1)
         prior = group.prior(h)
         posterior = group.posterior(features, h, prior)
         kl = kl_divergence(posterior, prior).sum(1)
         met = features, h, prior.mean, prior.sigma, posterior.mean, posterior.sigma, kl
         groups.append(Met._make(v[-1] for v in met))
-        expected = group.flow(prior.mean) if model.cfg.flows_in_prior else prior.mean
+        expected = group.from_prior(h, torch.zeros_like(prior.mean))
         return torch.where(copies > g, group.flow(posterior.mean), expected)
 
     hook = model.head.register_forward_pre_hook(lambda _, inputs: head_inputs.append(inputs[0][-1]))
@@ -61,6 +61,6 @@ def trace(model:NVAE, x:torch.Tensor)->Trace: # x: one image (1, C, H, W) in [0,
         hook.remove()
     stem = model.stem(2 * x - 1)
     pre_processed = model.run(model.pre_process, stem)
-    log_px = model.likelihood(params[-1:]).log_prob(x).sum()
+    nats = -model.likelihood(params[-1:]).log_prob(x).sum().item()
     return Trace(image=x[0], before=[stem[0], pre_processed[0]], groups=groups, after=head_inputs[0],
-                 so_far=model.likelihood(params).mean, nats=-log_px.item())
+                 so_far=model.likelihood(params).mean, nats=nats)
