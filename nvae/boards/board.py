@@ -27,7 +27,7 @@ from ..plots.pictures import image_grid, save_png
 
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-n000
 class Panel(W.VBox):
-    "Controls with names, set by hand or from code, and the way back to what was asked for before"
+    "Controls with names, set by hand or from code, and the way back; `draw(remember)` of a subclass follows a change"
     controls: dict # name → widget with a value; there before `Panel` is made
     passive = ()   # names of controls that the picture doesn't depend on
 
@@ -39,9 +39,6 @@ class Panel(W.VBox):
         for name, control in self.controls.items():
             if name not in self.passive: control.observe(self._changed, 'value')
 
-    def draw(self, remember:bool=True):
-        "What a change of the controls leads to; remember: as something new on the way back"
-        raise NotImplementedError
 
     def values(self)->dict: # name → plain value
         "What is asked for"
@@ -67,14 +64,18 @@ class Panel(W.VBox):
     def put(self, name:str, value):
         "Set one control; raises `BadInput` for a name or a value that isn't possible"
         if name not in self.controls:
-            there = ', '.join(self.controls)
-            raise BadInput(f"the board has no {name!r}{nearest(name, self.controls)}; it has {there}")
+            has = ', '.join(self.controls)
+            raise BadInput(f"the board has no {name!r}{nearest(name, self.controls)}; it has {has}")
         if isinstance(value, tuple): value = list(value)
         control = self.controls[name]
         impossible = f"{name}: {value!r} is not possible here"
         try: control.value = value
         except T.TraitError: raise BadInput(impossible) from None
         if control.value != value: raise BadInput(f"{impossible}; {control.value!r} is the nearest that is")
+
+    def row_of(self, *names):
+        "Some of the controls, in a row"
+        return row(*[self.controls[name] for name in names])
 
     @contextmanager
     def without_drawing(self):
@@ -120,13 +121,13 @@ def own_warnings(recorded:list)->list: # of texts
 def unused(path:Path)->Path:
     "The path, or the first of NAME-2, NAME-3, … that is free"
     if not path.exists(): return path
-    numbered = (path.with_stem(f'{path.stem}-{k}') for k in itertools.count(2))
-    return next(p for p in numbered if not p.exists())
+    return next(p for k in itertools.count(2) if not (p := path.with_stem(f'{path.stem}-{k}')).exists())
 
 class Board(Panel):
     "A model, controls, a picture; drawing is done beside, and the newest request wins"
     kind = 'sample'
     hotkeys = dict(n='new', b='back', f='forward', s='save')
+    first_row = 'temperature', 'seed', 'n', 'iterations' # names of controls
 
     def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=9, runs=None, **values):
         self.studio = Studio(runs)
@@ -146,12 +147,9 @@ class Board(Panel):
         self.add_class('nvae-board')
         self.add_class(f'nvae-{self.kind}')
         self.controls['file'].again.on_click(lambda _: self.reload())
-        self.begin(dict(file=str(file or ''), temperature=temperature, iterations=iterations, seed=seed, n=n, **values))
-
-    def begin(self, values):
-        "The first picture, or what is wrong with the values that were given"
+        values.update(file=str(file or ''), temperature=temperature, iterations=iterations, seed=seed, n=n)
         self.attempt(lambda: self.put_all(values))
-        if not self.note.text: self.draw()
+        if not self.note.text: self.draw() # the first picture
 
     # --- what a board of one kind says for itself
     def own_controls(self)->dict: # name → widget with a value
@@ -160,10 +158,7 @@ class Board(Panel):
 
     def layout_controls(self)->list:
         "Where the controls stand"
-        c = self.controls
-        common = row(c['temperature'], c['seed'], c['n'], c['iterations'])
-        own = [c[name] for name in self.own_controls()]
-        return [common, row(*own)] if own else [common]
+        return [self.row_of(*self.first_row)]
 
     def view(self)->list:
         "What shows the picture"
@@ -178,15 +173,13 @@ class Board(Panel):
         save = button('Save', 'as a PNG that says how it was made (s)', lambda: self.attempt(self.save))
         return row(new, self.back_button, self.forward_button, save)
 
-    def drawings(self, v:dict, # `values()`
-                 stale,        # () → has a newer request come?
-                ):             # yields `Drawing`s, better ones later
-        "How the picture is made; runs in the thread beside"
+    def drawings(self, v:dict, stale): # `values()`; () → has a newer request come?
+        "Yields `Drawing`s, better ones later; runs in the thread beside"
         yield from self.studio.draw([asked(v)], stale)
 
-    def present(self, drawing:Drawing):
+    def present(self, drawing:Drawing, **traits): # of the grid, besides the drawing's own
         "Show a picture"
-        serial = self.grid.show(drawing.images, drawing.columns, **drawing.traits)
+        serial = self.grid.show(drawing.images, drawing.columns, **drawing.traits, **traits)
         self.drawn[serial] = drawing
         forget_oldest(self.drawn, 4)
 
@@ -253,8 +246,7 @@ class Board(Panel):
         self.ready = False
         self.draw()
 
-    def wait(self, timeout:float=120, # seconds
-            ):
+    def wait(self, timeout:float=120): # seconds
         "Until the picture is there; raises `BadInput` with what went wrong, if something did"
         self.newest.wait(timeout)
         for line in (self.status, self.note):
@@ -277,15 +269,14 @@ class Board(Panel):
         if not self.drawn: raise BadInput('there is no picture yet')
         return list(self.drawn.values())[-1]
 
-    def save(self, path=None, # a PNG file; none: a new one beside the model
-            )->Path:
+    def save(self, path=None)->Path: # a PNG file; none: a new one beside the model
         "Save the picture, with the recipes it was made by; raises `BadInput` while it is a first look only"
         drawing = self.shown()
         if not drawing.settled: raise BadInput(FIRST_LOOK)
         name = f"{self.kind}-seed{self.values()['seed']}.png"
         path = Path(path) if path else unused(self.studio.home / 'pictures' / name)
-        traits = drawing.traits
-        grid = dict(n_cols=drawing.columns, labels=traits.get('labels'), row_labels=traits.get('row_labels'))
+        labels = {name: drawing.traits.get(name) for name in ('labels', 'row_labels')}
+        grid = dict(n_cols=drawing.columns, **labels)
         made = self.studio.provenance(drawing.recipes, grid=grid, **drawing.made)
         save_png(image_grid(drawing.images, **grid), path, made)
         self.note.say(f'saved {shown(path)}')

@@ -8,7 +8,6 @@ __all__ = ['NO_CHANCE', 'SAMPLED', 'ENDING', 'Source', 'changed_to', 'SourceBoar
 # %% ../../nbs/engine/boards/05_inputs.ipynb #17b-sources-003
 import base64
 import io
-import re
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import traitlets as T
 from PIL import Image
 
 from .board import Board
-from .controls import choice, in_words, row
+from .controls import choice, in_words
 from .grid import ImageGrid
 from .picks import Picks
 from .session import asked, forget_oldest
@@ -32,10 +31,8 @@ class Source(W.VBox):
     "A place for one image"
     value = T.Unicode('', help="'pick 3', a path, or the name of what was dropped; empty: a sample")
 
-    def __init__(self, name:str,      # such as A
-                 bare:bool=False):    # one line, without the thumbnail
-        self.name = name
-        self.bare = bare
+    def __init__(self, name:str, bare:bool=False): # such as A; bare: one line, without the thumbnail
+        self.name, self.bare = name, bare
         self.dropped = {} # name → bytes of an image file
         self.seen = None  # the image that the thumbnail shows, as text
         self.grid = ImageGrid(caption=f'image {name}', drop='drop an image, or click')
@@ -50,9 +47,8 @@ class Source(W.VBox):
     def drop(self, name:str, data:bytes=b'', size:int=0, **_):
         "Take an image file; raises `BadInput` for one that is empty, or was too large to be sent"
         if not data and not size: raise BadInput(f"{name} is empty")
-        if not data:
-            megabytes = f'{size / 1e6:.0f} MB'
-            raise BadInput(f"{name} has {megabytes}, too many for a drop: write its path into the box instead")
+        megabytes = f'{size / 1e6:.0f} MB'
+        if not data: raise BadInput(f"{name} has {megabytes}, too many for a drop: write its path into the box instead")
         label = f'dropped {name}'
         if self.dropped.get(label, data) != data: label = f'dropped {name} ({len(self.dropped) + 1})'
         self.dropped[label] = data
@@ -60,23 +56,18 @@ class Source(W.VBox):
 
     def content(self, picks:list)->bytes: # an image file
         "What the value stands for, unless it is a sample; raises `BadInput` for what isn't there"
+        word, _, what = self.value.partition(' ')
         if self.value in self.dropped: return self.dropped[self.value]
-        if self.value.startswith('dropped '):
-            dropped = self.value.removeprefix('dropped ')
-            raise BadInput(f"{self.name}: {dropped} was dropped on another board; drop it here again")
-        if number := re.fullmatch(r'pick (\d+)', self.value): return self._picked(picks, int(number[1]))
+        if word == 'dropped': raise BadInput(f"{self.name}: {what} was dropped on another board; drop it here again")
+        if word == 'pick' and what.isdecimal():
+            named = {str(k): pick for k, pick in enumerate(picks, 1)}
+            if what in named: return base64.b64decode(named[what]['png'])
+            raise BadInput(f"{self.name}: there is no {self.value}; this model has {len(picks)} picks")
         path = Path(self.value).expanduser()
         if not path.is_file(): raise BadInput(f"{self.name}: there is no image {shown(path)}")
         return path.read_bytes()
 
-    def _picked(self, picks, number):
-        "The image of a pick, counted from 1"
-        if not 1 <= number <= len(picks):
-            raise BadInput(f"{self.name}: there is no {self.value}; this model has {len(picks)} picks")
-        return base64.b64decode(picks[number - 1]['png'])
-
-    def show(self, x, # (1, C, H, W) in [0, 1]; none: nothing yet
-             about:str=''):
+    def show(self, x, about:str=''): # (1, C, H, W) in [0, 1]; none: nothing yet
         "The thumbnail, and a line below it"
         nothing = x is None or self.bare
         self.grid.show([] if nothing else x, room=136)
@@ -115,8 +106,7 @@ class SourceBoard(Board):
         for source in self.sources: source.seen = None
 
     def layout_controls(self):
-        c = self.controls
-        return [row(c['temperature'], c['seed'], c['n'], c['iterations']), W.HBox(self.sources)]
+        return [*super().layout_controls(), W.HBox(self.sources)]
 
     def fitted(self):
         super().fitted()
@@ -151,13 +141,12 @@ class SourceBoard(Board):
         content = source.content(picks)
         if content not in self.files:
             image = read_image(content, cfg, f'{source.name}: {source.value}')
-            self.files[content] = as_text(image), changed_to(content, cfg)
+            self.files[content] = as_text(image, cfg), changed_to(content, cfg)
             forget_oldest(self.files, 4)
         return self.files[content]
 
 # %% ../../nbs/engine/boards/05_inputs.ipynb #17b-sources-n001
-NO_CHANCE = ('nothing here is drawn by chance: empty a box for a sample, '
-             'or draw the latents from the posterior')
+NO_CHANCE = 'nothing here is drawn by chance: empty a box for a sample, or draw the latents from the posterior'
 SAMPLED = "an image's latents: the means of its posterior, or drawn from it"
 ENDING = 'how what moves is saved: WebP keeps every pixel, GIF opens everywhere'
 
@@ -173,9 +162,8 @@ class PairBoard(SourceBoard):
     def put(self, name, value):
         "Set one control; groups may be one name or number, several, or None: all"
         if name == 'groups':
-            if value is None: value = []
-            if isinstance(value, (int, str)): value = [value]
-            value = [str(v) for v in value]
+            several = [value] if isinstance(value, (int, str)) else value or []
+            value = [str(v) for v in several]
         super().put(name, value)
 
     def start(self, v, sources, stale, n_coarse=None)->dict:

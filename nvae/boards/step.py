@@ -16,7 +16,7 @@ import ipywidgets as W
 from PIL import Image
 
 from .board import unused
-from .controls import Line, button, row, row_of
+from .controls import Line, button, row
 from .inputs import SourceBoard
 from .session import Drawing, Superseded
 from .storyboard import Towers, downwards, frame, upwards
@@ -37,8 +37,8 @@ class StepBoard(SourceBoard):
     "One image's way through the network"
     kind = 'step'
     passive = ('step',)
-    places = ('image',)
-    bare = True
+    places, bare = ('image',), True
+    first_row = 'temperature', 'seed', 'iterations'
     hotkeys = dict(n='new', b='back', f='forward', s='save',
                    ArrowRight='onward', ArrowLeft='backward', Home='first', End='last')
 
@@ -53,7 +53,7 @@ class StepBoard(SourceBoard):
         return dict(**super().own_controls(), step=step)
 
     def layout_controls(self):
-        return [row_of(self.controls, 'temperature', 'seed', 'iterations'), *self.sources]
+        return [self.row_of(*self.first_row), *self.sources]
 
     def view(self):
         super().view()
@@ -87,9 +87,7 @@ class StepBoard(SourceBoard):
     def present(self, drawing):
         self.frames = drawing.traits['frames']
         self.drawn = {0: drawing}
-        last = len(self.frames) - 1
-        self.controls['step'].max = last
-        self.play.max = last
+        self.controls['step'].max = self.play.max = len(self.frames) - 1
         self._show()
 
     def caption(self, drawing, notes=()):
@@ -112,8 +110,7 @@ class StepBoard(SourceBoard):
     # --- what a person does
     def go(self, step:int):
         "To a step, counted from 0; beyond the ends to the end"
-        last = len(self.frames) - 1
-        self.controls['step'].value = max(0, min(step, last))
+        self.controls['step'].value = max(0, min(step, len(self.frames) - 1))
 
     def onward(self):
         "One step on"
@@ -135,7 +132,6 @@ class StepBoard(SourceBoard):
         "Save the frame that is to be seen, with the image it is about"
         drawing, k = self.shown(), self.controls['step'].value
         path = Path(path) if path else unused(self.studio.home / 'pictures' / f'step-{k + 1}.png')
-        picture = Image.open(io.BytesIO(self.frames[k].png))
-        save_png(picture, path, self.studio.provenance(None, step=k, **drawing.made))
+        save_png(Image.open(io.BytesIO(self.frames[k].png)), path, self.studio.provenance(None, step=k, **drawing.made))
         self.note.say(f'saved {shown(path)}')
         return path
