@@ -49,22 +49,14 @@ class CherryBoard(Board):
         self.grid.set_trait('pickable', True)
         self.grid.set_trait('autofocus', True)
         self.grid.on('pick', self._picked)
-        self.tray = self._new_tray()
+        self.tray = ImageGrid(caption='tray of picks', sortable=True, mark_word='place', hotkeys={'u': 'undo'})
+        self.tray.on('move', lambda start, to, **_: self._change(lambda: self.picks.move(start, to)))
+        self.tray.on('remove', lambda index, **_: self._change(lambda: self.picks.remove(index)))
+        self.tray.on('undo', lambda **_: self.attempt(self.undo))
         self.count, self.old = W.HTML(), W.HTML()
         wanted = self.controls['wanted']
-        wanted.observe(self._wanted_others, 'value')
-        picked = W.VBox([row(self.count, wanted), self.old, self.tray])
-        return [row(*batch, picked, align='flex-start')]
-
-    def _new_tray(self):
-        tray = ImageGrid(caption='tray of picks', sortable=True, mark_word='place', hotkeys={'u': 'undo'})
-        tray.on('move', lambda start, to, **_: self._change(lambda: self.picks.move(start, to)))
-        tray.on('remove', lambda index, **_: self._change(lambda: self.picks.remove(index)))
-        tray.on('undo', lambda **_: self.attempt(self.undo))
-        return tray
-
-    def _wanted_others(self, _):
-        if self.kept is not None: self.attempt(self._show_tray)
+        wanted.observe(lambda _: self.attempt(self._show_tray), 'value')
+        return [row(*batch, W.VBox([row(self.count, wanted), self.old, self.tray]), align='flex-start')]
 
     def fitted(self):
         super().fitted()
@@ -92,8 +84,7 @@ class CherryBoard(Board):
     def _picked(self, index, serial=None, **_):
         self.attempt(partial(self.pick, index, self.drawn.get(serial)))
 
-    def pick(self, index:int, # image of the batch, from 0
-             drawing=None):   # the batch; none: the one that is to be seen
+    def pick(self, index:int, drawing=None): # image of the batch, from 0; the batch, none: the one that is to be seen
         "Keep an image; it is on disk when this returns. Raises `BadInput` when the tray is full."
         drawing = drawing or self.shown()
         n = len(drawing.images)
@@ -134,6 +125,7 @@ class CherryBoard(Board):
         self.grid.marks = [places.get(recipe, '') for recipe in self.shown().singles()]
 
     def _show_tray(self):
+        if self.kept is None: return
         items, wanted = self.picks.items, self.controls['wanted'].value
         recipes = {str(k): pick['recipe'] for k, pick in enumerate(items, 1)}
         labels = [f"pick {k}, temperature {r['temperature']}, seed {r['seed']}" for k, r in recipes.items()]

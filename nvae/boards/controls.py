@@ -66,14 +66,13 @@ class Temperatures(W.VBox):
     "A temperature in 0–2, or one per scale"
     value = T.Any(.7, help='a number, or a list: one per scale, coarse to fine')
 
-    def __init__(self, value=.7):
+    def __init__(self):
         self.names = ['scale'] # of the scales, coarse to fine
         self.sliders = []      # one, or one per scale where the switch is on
         self.switch = W.ToggleButton(description='per scale', tooltip='one temperature for each scale',
                                      layout=W.Layout(width='90px'))
         super().__init__()
         self.switch.observe(self._switched, 'value')
-        self.value = value
         self._build()
 
     def fit(self, names:list): # of the scales, coarse to fine

@@ -59,10 +59,9 @@ def knowledge_row(factor:str, scores:list)->str: # scores: of `probe`, one per g
 
 def knowledge_table(table:dict, cfg:ModelConfig)->str: # of `probe`
     "HTML of which group knows which factor"
-    heads = []
-    for scale in scales_of(cfg):
-        heads += [f'<th scope="col">{g}<br>{scale["size"]}</th>' for g in scale['groups']]
-    def best(factor): return max(s['known'] for s in table[factor])
+    heads = [f'<th scope="col">{g}<br>{scale["size"]}</th>' for scale in scales_of(cfg) for g in scale['groups']]
+    def best(factor):
+        return max(s['known'] for s in table[factor])
     rows = [knowledge_row(factor, table[factor]) for factor in sorted(table, key=best, reverse=True)]
     return (f'<table class="nvae-knowledge"><caption>{CAPTION}</caption>'
             f'<thead><tr><th>group</th>{"".join(heads)}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
@@ -79,10 +78,6 @@ class ExploreBoard(PairBoard):
     "What each latent group decides"
     kind = 'explore'
     hotkeys = dict(n='new', v='vary', b='back', f='forward', s='save')
-
-    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=8, runs=None, **values):
-        self.known = {} # hash of a model → what its groups know
-        super().__init__(file, temperature, iterations, seed, n, runs, **values)
 
     def own_controls(self):
         place = W.Text(placeholder='click, or row,column', description='place', continuous_update=False,
@@ -109,20 +104,20 @@ class ExploreBoard(PairBoard):
     def _arrange(self):
         "Only as many places for images as are used"
         def show(widget, yes): widget.layout.display = '' if yes else 'none'
-        used = self.used_sources(self.controls['start'].value)
+        used = self.used_sources(self.values())
         for source in self.sources: show(source, source in used)
         show(self.encoded, used)
         show(self.controls['n_coarse'], len(used) == 2)
 
-    def used_sources(self, start:str)->list: # start: of `STARTS`
-        "The places whose images are needed"
-        return self.sources[:list(STARTS).index(start)]
+    def used_sources(self, v):
+        return self.sources[:list(STARTS).index(v['start'])]
 
     def view(self):
         c = self.controls
         [grid] = super().view()
         grid.set_trait('pickable', True)
         grid.on('pick', lambda x, y, **_: self.attempt(lambda: self.point(x, y)))
+        self.known = {} # hash of a model → what its groups know
         self.table = W.HTML()
         vary = button('Vary', 'other fresh noise (v)', self.vary, '70px')
         everywhere = button('✕', 'everywhere again', lambda: self.set(place=''), '36px')
@@ -146,10 +141,9 @@ class ExploreBoard(PairBoard):
     def base(self, v, stale)->Recipe:
         "The recipe of the image that is changed"
         recipe = asked(v)
-        sources = self.used_sources(v['start'])
-        if not sources: return recipe
-        n_coarse = v['n_coarse'] if len(sources) == 2 else None
-        return replace(recipe, **self.start(v, sources, stale, n_coarse))
+        n_images = len(self.used_sources(v))
+        if not n_images: return recipe
+        return replace(recipe, **self.start(v, stale, v['n_coarse'] if n_images == 2 else None))
 
     def change(self, v, name:str)->Change:
         "What is asked for, in one group or scale"
@@ -203,11 +197,6 @@ class ExploreBoard(PairBoard):
     def vary(self):
         "Other fresh noise"
         self.set(fresh=self.controls['fresh'].value + 1)
-
-    def by_chance(self):
-        if self.controls['sampled'].value: return True
-        used = self.used_sources(self.controls['start'].value)
-        return not used or not all(source.value for source in used)
 
     def point(self, x:float, y:float): # fractions of an image's width and height
         "Change only what lies under a point; the same cell once more: everything"

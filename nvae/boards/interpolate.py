@@ -21,22 +21,17 @@ from ..sampling.encode import SPACES
 from ..sampling.interpolate import PATHS
 from ..sampling.recipe import Passage
 
-# %% ../../nbs/engine/boards/10_interpolate.ipynb #17g-interpolate-board-006
+# %% ../../nbs/engine/boards/10_interpolate.ipynb #17g-interpolate-board-010
 def there_and_back(steps:torch.Tensor)->torch.Tensor: # (n, C, H, W) → (2n − 2, C, H, W)
     "Steps, and back again"
     return torch.cat([steps, steps[1:-1].flip(0)])
 
-# %% ../../nbs/engine/boards/10_interpolate.ipynb #17g-interpolate-board-010
 class InterpolateBoard(PairBoard):
     "From image A to image B through the latents"
-    kind = 'interpolate'
-    ms_per_frame = 120
+    kind, ms_per_frame = 'interpolate', 120
     views = {'one way': 'the way that is chosen', 'all four ways': 'both spaces, each on both paths'}
     spaces = dict(zip(SPACES, ['mix the latents', 'mix the noise that gives them']))
     paths = dict(zip(PATHS, ['on the straight line', 'on the great arc']))
-
-    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=8, runs=None, **values):
-        super().__init__(file, temperature, iterations, seed, n, runs, **values)
 
     def own_controls(self):
         options = dict(show=self.views, space=self.spaces, path=self.paths)
@@ -75,7 +70,7 @@ class InterpolateBoard(PairBoard):
 
     def drawings(self, v, stale):
         ways, columns = self.ways(v), v['n'] + 2
-        between = replace(asked({**v, 'n': columns}), **self.start(v, self.sources, stale))
+        between = replace(asked({**v, 'n': columns}), **self.start(v, stale))
         recipes = [replace(between, passage=way) for way in ways.values()]
         yield from self.studio.draw(recipes, stale, columns, list(ways))
 

@@ -47,7 +47,6 @@ def pictures(picks:list)->torch.Tensor: # uint8 (n, 3, H, W)
     images = np.stack([np.asarray(Image.open(file)) for file in files])
     return torch.from_numpy(images).movedim(-1, 1)
 
-# %% ../../nbs/engine/boards/06_picks.ipynb #17d-picks-009
 def comes_out(pick:dict, image:torch.Tensor)->bool: # (C, H, W) in [0, 1]
     "Are these the pixels that were picked? Of an earlier method's they may be one level of 255 off."
     if pixel_hash(image) == pick['pixels_sha256']: return True
@@ -55,7 +54,7 @@ def comes_out(pick:dict, image:torch.Tensor)->bool: # (C, H, W) in [0, 1]
     if recipe_of(pick).method == METHOD or before.shape != now.shape: return False
     return np.abs(np.subtract(before, now, dtype=int)).max() <= 1
 
-def recreate(picks:list, studio:Studio)->torch.Tensor: # as in a picks file, the model they are of; (n, C, H, W) in [0, 1]
+def recreate(picks:list, studio:Studio)->torch.Tensor: # as in a picks file; with their model; (n, C, H, W) in [0, 1]
     "Draw the picks again; raises `BadInput` when other pixels come out"
     recipes = [recipe_of(pick) for pick in picks]
     images = draw_all(studio.model, recipes, lambda r: studio.statistics(r.temperature, r.iterations))

@@ -8,7 +8,6 @@ __all__ = ['SWEEP', 'VIEWS', 'rows_of', 'SampleBoard']
 # %% ../../nbs/engine/boards/07_sample.ipynb #17c-sample-board-003
 from dataclasses import replace
 
-
 from .board import Board
 from .controls import choice, toggles
 from .session import asked

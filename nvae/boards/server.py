@@ -74,13 +74,12 @@ def without_questions(folder)->str:
     place.mkdir()
     news = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
     (place / 'page_config.json').write_text(news)
-    before = os.environ.get('JUPYTER_CONFIG_PATH')
-    return os.pathsep.join([str(folder), before] if before else [str(folder)])
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get('JUPYTER_CONFIG_PATH')]))
 
-class Server:
+class Server(contextlib.AbstractContextManager):
     "A Jupyter server, stopped at the end of its `with` block; raises `RuntimeError` when it doesn't start"
     def __init__(self, server:str, place, # 'lab', its root folder, or 'voila', the notebook
-                 page:str='', more=(), **env): # what to open, words for the command line, environment of the kernels too
+                 page:str='', more=(), **env): # what to open, words for the command line, environment of the kernels
         port, token = free_port(), secrets.token_hex(16)
         self.address = f'http://127.0.0.1:{port}/{page}?token={token}'
         self.log = tempfile.TemporaryFile('w+')
@@ -115,9 +114,6 @@ class Server:
             self.process.kill()
             self.process.wait()
         self.settings.cleanup()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.close()

@@ -39,7 +39,6 @@ def fitted_in(picture:Image.Image, side:int)->Image.Image: # side: pixels
     resampling = Image.NEAREST if max(picture.size) < side else Image.BOX
     return ImageOps.contain(picture, (side, side), resampling).convert('RGBA')
 
-# %% ../../nbs/engine/boards/11_storyboard.ipynb #14c-steps-015
 def bars(nats:list, done:int, m:ModelConfig)->Image.Image: # per group, coarse to fine; done: groups that are known
     "KL of the groups so far, against the largest of all"
     picture = Image.new('RGBA', (TILE, TILE))
@@ -133,17 +132,15 @@ def downwards(t:Trace, towers:Towers):
     for g, met in enumerate(t.groups):
         ys = towers.where('top_down', g)
         below = dict(state=met.state, prior=met.expected)
-        yield step(f'top-down: prior of group {g}', _expected(g, met), g, ys, 'middle', **below)
+        known = 'what to expect, given the groups above' if g > 0 else 'the same for every image'
+        expected = f'{known}; z is {shape(met.expected)}, its σ {met.sigma_p.mean():.2f} on average'
+        yield step(f'top-down: prior of group {g}', expected, g, ys, 'middle', **below)
         yield step(f'top-down: posterior of group {g}', _known(g, met, nats, cfg), g + 1, ys, 'left', 'middle',
                    features=met.features, **below, posterior=met.known, where=met.kl[None])
     yield step('top-down: post-processing', f'cells that double the size, {shape(t.after)}', len(nats),
                towers.where('pre'), state=t.after)
     ys = towers.where('image') + towers.where('stem')
     yield step('the likelihood', _in_all(t.nats, sum(nats), cfg), len(nats), ys)
-def _expected(g, met):
-    "What the prior says, in words"
-    known = 'what to expect, given the groups above' if g > 0 else 'the same for every image'
-    return f'{known}; z is {shape(met.expected)}, its σ {met.sigma_p.mean():.2f} on average'
 
 def _known(g, met, nats, cfg):
     "What the posterior says, in words"
