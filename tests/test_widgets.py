@@ -1,5 +1,6 @@
 "The boards' notebooks run as they stand, and boards driven by code where a notebook can't show it"
 import json
+import shutil
 import signal
 import threading
 import time
@@ -19,7 +20,7 @@ import nvae.boards.step
 from nvae.boards.cherry import CherryBoard
 from nvae.boards.picks import Picks, recreate
 from nvae.boards.sample import SampleBoard
-from nvae.boards.server import BOARDS, with_parameters
+from nvae.boards.server import BOARDS, book, with_parameters
 from nvae.boards.step import StepBoard
 from nvae.cli.main import main
 from nvae.errors import BadInput
@@ -172,3 +173,20 @@ def test_sigterm_does_afterwards_what_it_did_before(monkeypatch, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     nvae.boards.server.serve('lab', tmp_path)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_an_installation_gets_its_own_workbench(monkeypatch, tmp_path):
+    "What is there already stays as it is"
+    installed = tmp_path / 'installed'
+    shutil.copytree(find_asset('nbs') / 'workbench', installed / 'nbs/workbench')
+    home = tmp_path / 'home'
+    home.mkdir()
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(nvae.boards.server, 'find_asset', lambda kind: installed / kind)
+    assert book() == (home, 'nbs/workbench/01_sample.ipynb')
+    changed = home / 'nbs/workbench/03_explore.ipynb'
+    changed.write_text('mine')
+    (home / 'nbs/workbench/01_sample.ipynb').unlink()
+    book()
+    assert changed.read_text() == 'mine'
+    assert (home / 'nbs/workbench/01_sample.ipynb').exists()

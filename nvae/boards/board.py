@@ -37,6 +37,7 @@ class Panel(W.VBox):
         self.at = -1      # where in it we are
         for name, control in self.controls.items():
             if name not in self.passive: control.observe(self._changed, 'value')
+
     def values(self)->dict: # name → plain value
         "What is asked for"
         return {name: control.value for name, control in self.controls.items()}
@@ -93,11 +94,9 @@ class Panel(W.VBox):
     def back(self):
         "What was seen before"
         self._go(-1)
-
     def forward(self):
         "What was seen after that"
         self._go(1)
-
     def _go(self, step):
         if not 0 <= self.at + step < len(self.history): return
         self.at += step
@@ -266,11 +265,14 @@ class Board(Panel):
         "Save the picture, with the recipes it was made by; raises `BadInput` while it is a first look only"
         drawing = self.shown()
         if not drawing.settled: raise BadInput(FIRST_LOOK)
-        name = f"{self.kind}-seed{self.values()['seed']}.png"
-        path = Path(path) if path else unused(self.studio.home / 'pictures' / name)
         traits = drawing.traits
         grid = dict(n_cols=drawing.columns, labels=traits.get('labels'), row_labels=traits.get('row_labels'))
-        made = self.studio.provenance(drawing.recipes, grid=grid, **drawing.made)
-        save_png(image_grid(drawing.images, **grid), path, made)
+        name = f"{self.kind}-seed{self.values()['seed']}.png"
+        return self.keep(image_grid(drawing.images, **grid), path, name, drawing.recipes, grid=grid)
+
+    def keep(self, picture, path, name:str, recipes, **made)->Path: # path: none, a new file of this name
+        "Save a picture that says how it was made, beside the model where no path is given; the note says where"
+        path = Path(path) if path else unused(self.studio.home / 'pictures' / name)
+        save_png(picture, path, self.studio.provenance(recipes, **made))
         self.note.say(f'saved {shown(path)}')
         return path

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import ipywidgets as W
 
-from .board import Board, unused
+from .board import Board
 from .controls import button, number, row
 from .grid import ImageGrid
 from .picks import Picks, as_pick, pictures, recipe_of, recreate
 from ..errors import BadInput
 from ..files import shown, write_text
-from ..plots.pictures import image_grid, save_png
+from ..plots.pictures import image_grid
 
 # %% ../../nbs/engine/boards/08_cherry.ipynb #17e-cherry-board-006
 class CherryBoard(Board):
@@ -71,7 +71,8 @@ class CherryBoard(Board):
 
     def present(self, drawing):
         super().present(drawing)
-        self.picks.visit(drawing.recipes[0].seed)
+        first = drawing.recipes[0]
+        self.picks.visit(first.seed)
         self._mark()
 
     # --- picking
@@ -115,8 +116,10 @@ class CherryBoard(Board):
 
     def next(self):
         "The next batch: one that was seen already, or a new one"
-        on = self.forward if self.at < len(self.history) - 1 else self.new
-        on()
+        if self.at < len(self.history) - 1:
+            self.forward()
+        else:
+            self.new()
 
     def _mark(self):
         "Badges on the images of the batch that are in the tray"
@@ -145,8 +148,7 @@ class CherryBoard(Board):
     def save(self, path=None)->Path: # a PNG file; none: a new one beside the model
         "Save the tray as one picture, and beside it the recipes as JSON; raises `BadInput` while the tray is empty"
         items = self._some_picks()
-        path = Path(path) if path else unused(self.studio.home / 'pictures' / 'picks.png')
-        save_png(image_grid(pictures(items)), path, self.studio.provenance([recipe_of(pick) for pick in items]))
+        path = self.keep(image_grid(pictures(items)), path, 'picks.png', [recipe_of(pick) for pick in items])
         beside = path.with_suffix('.json')
         write_text(beside, json.dumps(self.picks.contents()))
         self.note.say(f'saved {shown(path)} and {beside.name}')

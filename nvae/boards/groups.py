@@ -36,12 +36,8 @@ class Hierarchy(anywidget.AnyWidget):
         "Another model: what isn't there any more is let go"
         self.cfg = m
         self.scales = scales_of(m)
-        self.value = [name for name in self.value if name in self.names()]
-
-    def names(self)->list:
-        "What can be chosen"
-        groups = [str(g) for scale in self.scales for g in scale['groups']]
-        return groups + [scale['name'] for scale in self.scales]
+        names = [name for scale in self.scales for name in (scale['name'], *map(str, scale['groups']))]
+        self.value = [name for name in self.value if name in names]
 
     @T.validate('value')
     def _checked(self, proposal):

@@ -96,6 +96,7 @@ class SourceBoard(Board):
         for source in self.sources:
             source.grid.on('file', lambda source=source, **file: self.attempt(partial(source.drop, **file)))
         return {source.name.lower(): source for source in self.sources}
+
     def _forget_images(self):
         self.files = {}        # an image file's bytes → what `_file` gives of it
         self.kept_samples = {} # what the samples depend on → their texts; of one batch
@@ -103,7 +104,6 @@ class SourceBoard(Board):
 
     def layout_controls(self):
         return [*super().layout_controls(), W.HBox(self.sources)]
-
     def fitted(self):
         super().fitted()
         self._forget_images()

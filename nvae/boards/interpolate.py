@@ -52,11 +52,9 @@ class InterpolateBoard(PairBoard):
 
     def buttons(self):
         return W.HBox([super().buttons(), button('A ⇄ B', 'the other way round', self.swap)])
-
     def view(self):
         self.film = ImageGrid(caption='film from A to B and back')
         return [*super().view(), self.film]
-
     def fitted(self):
         super().fitted()
         self.controls['groups'].fit(self.studio.model.cfg)

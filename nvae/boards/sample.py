@@ -33,11 +33,9 @@ class SampleBoard(Board):
 
     def layout_controls(self):
         return [*super().layout_controls(), self.row_of('show', 'pixels')]
-
     def drawings(self, v, stale):
         rows = rows_of(v['show'], asked(v))
         columns = v['n'] if len(rows) > 1 else None
         yield from self.studio.draw(list(rows.values()), stale, columns, list(rows))
-
     def present(self, drawing):
         super().present(drawing, room=740 if drawing.columns else 430)

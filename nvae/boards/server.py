@@ -114,7 +114,6 @@ class Server(contextlib.AbstractContextManager):
             self.process.kill()
             self.process.wait()
         self.settings.cleanup()
-
     def __exit__(self, *_):
         self.close()
 

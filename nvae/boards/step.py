@@ -9,19 +9,16 @@ __all__ = ['Frame', 'StepBoard']
 import io
 import threading
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 import ipywidgets as W
 from PIL import Image
 
-from .board import unused
 from .controls import Line, button, row
 from .inputs import SourceBoard
 from .session import Drawing, Superseded
 from .storyboard import Towers, downwards, frame, upwards
-from ..files import shown
-from ..plots.pictures import png, save_png
+from ..plots.pictures import png
 from ..sampling.recipe import from_text
 from ..sampling.trace import trace
 
@@ -42,11 +39,6 @@ class StepBoard(SourceBoard):
     hotkeys = dict(n='new', b='back', f='forward', s='save',
                    ArrowRight='onward', ArrowLeft='backward', Home='first', End='last')
 
-    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, runs=None, **values):
-        self.frames = [] # of the image that is to be seen
-        self.showing = threading.Lock()
-        super().__init__(file, temperature, iterations, seed, 1, runs, **values)
-
     def own_controls(self):
         step = W.IntSlider(0, 0, 0, description='step', tooltip='how far the image has come', readout=False,
                            layout=W.Layout(width='560px'), style=dict(description_width='40px'))
@@ -57,6 +49,8 @@ class StepBoard(SourceBoard):
 
     def view(self):
         super().view()
+        self.frames = [] # of the image that is to be seen
+        self.showing = threading.Lock()
         self.grid.set_trait('pickable', True)
         self.grid.set_trait('autofocus', True)
         self.grid.on('pick', lambda **_: self.onward())
@@ -115,15 +109,12 @@ class StepBoard(SourceBoard):
     def onward(self):
         "One step on"
         self.go(self.controls['step'].value + 1)
-
     def backward(self):
         "One step back"
         self.go(self.controls['step'].value - 1)
-
     def first(self):
         "To the image"
         self.go(0)
-
     def last(self):
         "To the likelihood"
         self.go(len(self.frames) - 1)
@@ -131,7 +122,5 @@ class StepBoard(SourceBoard):
     def save(self, path=None): # a PNG file; none: a new one beside the model
         "Save the frame that is to be seen, with the image it is about"
         drawing, k = self.shown(), self.controls['step'].value
-        path = Path(path) if path else unused(self.studio.home / 'pictures' / f'step-{k + 1}.png')
-        save_png(Image.open(io.BytesIO(self.frames[k].png)), path, self.studio.provenance(None, step=k, **drawing.made))
-        self.note.say(f'saved {shown(path)}')
-        return path
+        picture = Image.open(io.BytesIO(self.frames[k].png))
+        return self.keep(picture, path, f'step-{k + 1}.png', None, step=k, **drawing.made)
