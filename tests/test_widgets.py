@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -27,6 +28,7 @@ from nvae.errors import BadInput
 from nvae.files import find_asset
 from nvae.sampling.provenance import like, read_picks
 
+OLD = Path(__file__).parent / 'old'
 THERE = [name for name in BOARDS if (find_asset('nbs') / f'{BOARDS[name]}.ipynb').exists()]
 
 
@@ -118,6 +120,24 @@ def test_picks_at_two_temperatures_are_made_again(runs):
     with pytest.raises(BadInput, match="pick 2 doesn't come out"):
         recreate(content['picks'], board.studio)
     assert len(Picks(board.studio)) == 2
+
+
+def test_picks_of_an_earlier_nvae_go_on(tmp_path):
+    "Their file is named after another hash, and their pixels may be off by one level"
+    home = tmp_path / 'runs/colour'
+    shutil.copytree(OLD / 'picks', home / 'picks')
+    shutil.copy(OLD / 'colour.model', home)
+    [before] = (home / 'picks').iterdir()
+    board = CherryBoard('colour', iterations=1, runs=tmp_path / 'runs').wait()
+    n = len(board.picks)
+    assert board.picks.path == before
+    assert n == len(json.loads((OLD / 'picks' / before.name).read_text())['picks']) > 0
+    board.check()
+    assert 'made again' in board.wait().note.text
+    board.set(seed=99)
+    board.wait().pick(1)
+    assert len(read_picks(before)['picks']) == n + 1
+    assert [path.name for path in before.parent.iterdir()] == [before.name]
 
 
 @pytest.mark.parametrize('show', ['samples', 'temperatures', 'BatchNorm'])
