@@ -1,10 +1,12 @@
 "The boards' notebooks run as they stand, and boards driven by code where a notebook can't show it"
 import json
+import shutil
 import signal
 import threading
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -19,13 +21,14 @@ import nvae.boards.step
 from nvae.boards.cherry import CherryBoard
 from nvae.boards.picks import Picks, recreate
 from nvae.boards.sample import SampleBoard
-from nvae.boards.server import BOARDS, with_parameters
+from nvae.boards.server import BOARDS, book, with_parameters
 from nvae.boards.step import StepBoard
 from nvae.cli.main import main
 from nvae.errors import BadInput
 from nvae.files import find_asset
 from nvae.sampling.provenance import like, read_picks
 
+OLD = Path(__file__).parent / 'old'
 THERE = [name for name in BOARDS if (find_asset('nbs') / f'{BOARDS[name]}.ipynb').exists()]
 
 
@@ -119,6 +122,24 @@ def test_picks_at_two_temperatures_are_made_again(runs):
     assert len(Picks(board.studio)) == 2
 
 
+def test_picks_of_an_earlier_nvae_go_on(tmp_path):
+    "Their file is named after another hash, and their pixels may be off by one level"
+    home = tmp_path / 'runs/colour'
+    shutil.copytree(OLD / 'picks', home / 'picks')
+    shutil.copy(OLD / 'colour.model', home)
+    [before] = (home / 'picks').iterdir()
+    board = CherryBoard('colour', iterations=1, runs=tmp_path / 'runs').wait()
+    n = len(board.picks)
+    assert board.picks.path == before
+    assert n == len(json.loads((OLD / 'picks' / before.name).read_text())['picks']) > 0
+    board.check()
+    assert 'made again' in board.wait().note.text
+    board.set(seed=99)
+    board.wait().pick(1)
+    assert len(read_picks(before)['picks']) == n + 1
+    assert [path.name for path in before.parent.iterdir()] == [before.name]
+
+
 @pytest.mark.parametrize('show', ['samples', 'temperatures', 'BatchNorm'])
 def test_what_a_board_saved_is_made_again_to_the_byte(runs, tmp_path, show):
     drawn = dict(temperature=(.9, .6), iterations=1, seed=4, n=3, pixels='sample')
@@ -172,3 +193,20 @@ def test_sigterm_does_afterwards_what_it_did_before(monkeypatch, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     nvae.boards.server.serve('lab', tmp_path)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_an_installation_gets_its_own_workbench(monkeypatch, tmp_path):
+    "What is there already stays as it is"
+    installed = tmp_path / 'installed'
+    shutil.copytree(find_asset('nbs') / 'workbench', installed / 'nbs/workbench')
+    home = tmp_path / 'home'
+    home.mkdir()
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(nvae.boards.server, 'find_asset', lambda kind: installed / kind)
+    assert book() == (home, 'nbs/workbench/01_sample.ipynb')
+    changed = home / 'nbs/workbench/03_explore.ipynb'
+    changed.write_text('mine')
+    (home / 'nbs/workbench/01_sample.ipynb').unlink()
+    book()
+    assert changed.read_text() == 'mine'
+    assert (home / 'nbs/workbench/01_sample.ipynb').exists()

@@ -18,10 +18,9 @@ def scales_of(m:ModelConfig)->list: # of dicts: size, name, groups; coarse to fi
     "The storeys of the top-down tower"
     storeys = {} # scale → its dict
     for group, scale in enumerate(m.scale_of_group):
-        if scale not in storeys:
-            _, height, width = m.latent_shapes[group]
-            storeys[scale] = dict(size=f'{height}×{width}', name=f'scale {scale}', groups=[])
-        storeys[scale]['groups'].append(group)
+        _, height, width = m.latent_shapes[group]
+        storey = storeys.setdefault(scale, dict(size=f'{height}×{width}', name=f'scale {scale}', groups=[]))
+        storey['groups'].append(group)
     return list(storeys.values())
 
 # %% ../../nbs/engine/boards/02_groups.ipynb #17b-hierarchy-013
@@ -37,13 +36,8 @@ class Hierarchy(anywidget.AnyWidget):
         "Another model: what isn't there any more is let go"
         self.cfg = m
         self.scales = scales_of(m)
-        there = self.names()
-        self.value = [name for name in self.value if name in there]
-
-    def names(self)->list:
-        "What can be chosen"
-        groups = [str(g) for scale in self.scales for g in scale['groups']]
-        return groups + [scale['name'] for scale in self.scales]
+        names = [name for scale in self.scales for name in (scale['name'], *map(str, scale['groups']))]
+        self.value = [name for name in self.value if name in names]
 
     @T.validate('value')
     def _checked(self, proposal):

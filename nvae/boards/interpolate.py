@@ -12,36 +12,31 @@ from itertools import product
 import ipywidgets as W
 import torch
 
-from .controls import button, row, row_of, side_by_side, toggles
+from .controls import button, row, toggles
 from .grid import ImageGrid
 from .groups import Hierarchy
 from .inputs import PairBoard
-from .session import asked, dressed
+from .session import asked
 from ..sampling.encode import SPACES
 from ..sampling.interpolate import PATHS
 from ..sampling.recipe import Passage
 
-# %% ../../nbs/engine/boards/10_interpolate.ipynb #17g-interpolate-board-006
+# %% ../../nbs/engine/boards/10_interpolate.ipynb #17g-interpolate-board-010
 def there_and_back(steps:torch.Tensor)->torch.Tensor: # (n, C, H, W) → (2n − 2, C, H, W)
     "Steps, and back again"
-    back = steps[1:-1].flip(0)
-    return torch.cat([steps, back])
+    return torch.cat([steps, steps[1:-1].flip(0)])
 
-# %% ../../nbs/engine/boards/10_interpolate.ipynb #17g-interpolate-board-010
 class InterpolateBoard(PairBoard):
     "From image A to image B through the latents"
-    kind = 'interpolate'
-    ms_per_frame = 120
+    kind, ms_per_frame = 'interpolate', 120
     views = {'one way': 'the way that is chosen', 'all four ways': 'both spaces, each on both paths'}
     spaces = dict(zip(SPACES, ['mix the latents', 'mix the noise that gives them']))
     paths = dict(zip(PATHS, ['on the straight line', 'on the great arc']))
 
-    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=8, runs=None, **values):
-        super().__init__(file, temperature, iterations, seed, n, runs, **values)
-
     def own_controls(self):
-        return dict(**super().own_controls(), show=toggles(self.views, '110px'), space=toggles(self.spaces, '110px'),
-                    path=toggles(self.paths, '110px'), groups=Hierarchy(several=True))
+        options = dict(show=self.views, space=self.spaces, path=self.paths)
+        ways = {name: toggles(words, '110px') for name, words in options.items()}
+        return dict(**super().own_controls(), **ways, groups=Hierarchy(several=True))
 
     def layout_controls(self):
         c = self.controls
@@ -51,18 +46,15 @@ class InterpolateBoard(PairBoard):
             said = W.HTML(f'<span class="nvae-said">{word}</span>', layout=W.Layout(width='56px'))
             rows.append(row(said, c[name]))
         moved = W.HTML('<span class="nvae-about">what moves (nothing chosen: all)</span>')
-        rows += [row_of(c, 'sampled', 'ending'), moved, c['groups']]
+        rows += [self.row_of('sampled', 'ending'), moved, c['groups']]
         ways = W.VBox(rows, layout=W.Layout(max_width='420px'))
-        return [row_of(c, 'temperature', 'seed', 'n', 'iterations'), side_by_side(*self.sources, ways)]
+        return [self.row_of(*self.first_row), row(*self.sources, ways, align='flex-start')]
 
     def buttons(self):
         return W.HBox([super().buttons(), button('A ⇄ B', 'the other way round', self.swap)])
-
     def view(self):
         self.film = ImageGrid(caption='film from A to B and back')
-        strip = super().view()
-        return [*strip, self.film]
-
+        return [*super().view(), self.film]
     def fitted(self):
         super().fitted()
         self.controls['groups'].fit(self.studio.model.cfg)
@@ -76,10 +68,9 @@ class InterpolateBoard(PairBoard):
 
     def drawings(self, v, stale):
         ways, columns = self.ways(v), v['n'] + 2
-        between = replace(asked({**v, 'n': columns}), **self.start(v, self.sources, stale))
+        between = replace(asked({**v, 'n': columns}), **self.start(v, stale))
         recipes = [replace(between, passage=way) for way in ways.values()]
-        names = list(ways) if len(ways) > 1 else []
-        yield from self.studio.draw(recipes, stale, columns, names)
+        yield from self.studio.draw(recipes, stale, columns, list(ways))
 
     def present(self, drawing):
         "The strip, A and B marked, and the film of the way that is chosen"
@@ -89,8 +80,7 @@ class InterpolateBoard(PairBoard):
         labels = [f'{way} {what}'.strip() for way, what in product(ways, each)]
         marks = ['A', *[''] * steps, 'B'] * len(ways)
         room = 760 if len(ways) == 1 else 650
-        super().present(dressed(drawing, room=room, labels=labels, marks=marks, mark_word='original'))
-        self.drawn[self.grid.serial] = drawing
+        super().present(drawing, room=room, labels=labels, marks=marks, mark_word='original')
         self.film.show(self.moving(drawing), room=180, ms=self.ms_per_frame)
 
     def moving(self, drawing):

@@ -8,11 +8,9 @@ __all__ = ['SWEEP', 'VIEWS', 'rows_of', 'SampleBoard']
 # %% ../../nbs/engine/boards/07_sample.ipynb #17c-sample-board-003
 from dataclasses import replace
 
-import ipywidgets as W
-
 from .board import Board
-from .controls import toggles
-from .session import asked, dressed
+from .controls import choice, toggles
+from .session import asked
 from ..sampling.recipe import Recipe
 
 # %% ../../nbs/engine/boards/07_sample.ipynb #17c-sample-board-005
@@ -30,15 +28,14 @@ def rows_of(view:str, recipe:Recipe)->dict: # label of a row → its recipe
 class SampleBoard(Board):
     "Samples from the prior, temperatures compared, statistics compared"
     def own_controls(self):
-        pixels = W.Dropdown(options=['mean', 'sample'], description='pixels', layout=W.Layout(width='170px'),
-                            tooltip="the likelihood's mean, or pixels drawn from it")
+        pixels = choice('pixels', ['mean', 'sample'], "the likelihood's mean, or pixels drawn from it")
         return dict(show=toggles(VIEWS), pixels=pixels)
 
+    def layout_controls(self):
+        return [*super().layout_controls(), self.row_of('show', 'pixels')]
     def drawings(self, v, stale):
         rows = rows_of(v['show'], asked(v))
-        recipes = list(rows.values())
-        if v['show'] == 'samples':
-            yield from self.studio.draw(recipes, stale)
-            return
-        for drawing in self.studio.draw(recipes, stale, v['n'], list(rows)):
-            yield dressed(drawing, room=740)
+        columns = v['n'] if len(rows) > 1 else None
+        yield from self.studio.draw(list(rows.values()), stale, columns, list(rows))
+    def present(self, drawing):
+        super().present(drawing, room=740 if drawing.columns else 430)

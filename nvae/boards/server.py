@@ -32,24 +32,20 @@ from ..files import find_asset
 from ..machine import free_port
 
 # %% ../../nbs/engine/boards/13_server.ipynb #17i-apps-006
-BOARDS = dict(sample='workbench/01_sample', cherry='workbench/02_cherry_pick', explore='workbench/03_explore', interpolate='workbench/04_interpolate',
-              step='workbench/05_step_through')
-LINK = re.compile(r'\[([^]]+)\]\(\w+\.ipynb\S*\)') # to another page of the book
+BOARDS = dict(sample='workbench/01_sample', cherry='workbench/02_cherry_pick', explore='workbench/03_explore',
+              interpolate='workbench/04_interpolate', step='workbench/05_step_through') # notebooks in nbs/
+LINK = re.compile(r'\[([^]]+)\]\([^():\s]+\.ipynb[^()\s]*\)') # to another page of the book
 
-def with_parameters(name:str,        # in `BOARDS`
-                    folder,          # where to put it
-                    **parameters,    # FILE, TEMPERATURE, …
-                   )->Path:          # the notebook
+def with_parameters(name:str, folder, **parameters)->Path: # in `BOARDS`, where to put it; FILE, TEMPERATURE, …
     "A copy of a board's notebook that begins with these parameters; raises `BadInput` for an unknown board"
     if name not in BOARDS: raise BadInput(f"there is no board '{name}'; there are {', '.join(BOARDS)}")
-    for key, value in parameters.items():
-        if isinstance(value, tuple): parameters[key] = list(value) # papermill knows no tuples
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in parameters.items()}
     notebook = load_notebook_node(str(find_asset('nbs') / f'{BOARDS[name]}.ipynb'))
     notebook.cells = [c for c in notebook.cells if 'book' not in c.metadata.get('tags', ())] # what only the book shows
     for cell in notebook.cells:
         cell.source = LINK.sub(r'\1', cell.source) # other pages aren't served
     path = Path(folder) / f'{name}.ipynb'
-    nbformat.write(parameterize_notebook(notebook, parameters), path)
+    nbformat.write(parameterize_notebook(notebook, plain), path) # papermill knows no tuples
     return path
 
 # %% ../../nbs/engine/boards/13_server.ipynb #17i-apps-n000
@@ -78,16 +74,12 @@ def without_questions(folder)->str:
     place.mkdir()
     news = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
     (place / 'page_config.json').write_text(news)
-    before = os.environ.get('JUPYTER_CONFIG_PATH')
-    return os.pathsep.join([str(folder), before] if before else [str(folder)])
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get('JUPYTER_CONFIG_PATH')]))
 
-class Server:
+class Server(contextlib.AbstractContextManager):
     "A Jupyter server, stopped at the end of its `with` block; raises `RuntimeError` when it doesn't start"
-    def __init__(self, server:str, # in `COMMANDS`: 'lab' or 'voila'
-                 place,         # lab: its root folder; voila: the notebook
-                 page:str='',   # what to open
-                 more=(),       # words for its command line
-                 **env):        # environment of the server and its kernels
+    def __init__(self, server:str, place, # 'lab', its root folder, or 'voila', the notebook
+                 page:str='', more=(), **env): # what to open, words for the command line, environment of the kernels
         port, token = free_port(), secrets.token_hex(16)
         self.address = f'http://127.0.0.1:{port}/{page}?token={token}'
         self.log = tempfile.TemporaryFile('w+')
@@ -122,10 +114,6 @@ class Server:
             self.process.kill()
             self.process.wait()
         self.settings.cleanup()
-
-    def __enter__(self):
-        return self
-
     def __exit__(self, *_):
         self.close()
 
@@ -150,8 +138,7 @@ def serve(server:str, place, page:str='', **env): # as in `Server`
         if has_display(): webbrowser.open(running.address)
         if running.process.wait(): raise RuntimeError(f'the server stopped: {running.last_words()}')
 
-def open_app(name:str,       # in `BOARDS`
-             **parameters):  # FILE, TEMPERATURE, …
+def open_app(name:str, **parameters): # in `BOARDS`; FILE, TEMPERATURE, …
     "One board in the browser; raises `BadInput` for a model that isn't there"
     runs = runs_folder()
     parameters['FILE'] = str(find_model(parameters.get('FILE'), runs))
@@ -159,12 +146,12 @@ def open_app(name:str,       # in `BOARDS`
         serve('voila', with_parameters(name, folder, RUNS=str(runs), **parameters))
 
 def book()->tuple[Path, str]: # root folder for JupyterLab, page below it
-    "The book of a checkout; of an installation the boards, copied to ./nbs where they aren't yet"
+    "The book of a checkout; of an installation the workbench, copied to ./nbs/workbench where it isn't yet"
     nbs = find_asset('nbs')
     if (nbs / 'index.ipynb').exists(): return nbs.parent, 'nbs/index.ipynb'
-    mine = Path('nbs')
-    mine.mkdir(exist_ok=True)
-    for notebook in nbs.glob('*.ipynb'):
+    mine = Path('nbs/workbench')
+    mine.mkdir(parents=True, exist_ok=True)
+    for notebook in (nbs / 'workbench').glob('*.ipynb'):
         if not (mine / notebook.name).exists(): shutil.copy(notebook, mine)
     return Path.cwd(), f"nbs/{BOARDS['sample']}.ipynb"
 

@@ -9,19 +9,16 @@ __all__ = ['Frame', 'StepBoard']
 import io
 import threading
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 import ipywidgets as W
 from PIL import Image
 
-from .board import unused
-from .controls import Line, button, row, row_of
+from .controls import Line, button, row
 from .inputs import SourceBoard
 from .session import Drawing, Superseded
 from .storyboard import Towers, downwards, frame, upwards
-from ..files import shown
-from ..plots.pictures import png, save_png
+from ..plots.pictures import png
 from ..sampling.recipe import from_text
 from ..sampling.trace import trace
 
@@ -37,15 +34,10 @@ class StepBoard(SourceBoard):
     "One image's way through the network"
     kind = 'step'
     passive = ('step',)
-    places = ('image',)
-    bare = True
+    places, bare = ('image',), True
+    first_row = 'temperature', 'seed', 'iterations'
     hotkeys = dict(n='new', b='back', f='forward', s='save',
                    ArrowRight='onward', ArrowLeft='backward', Home='first', End='last')
-
-    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, runs=None, **values):
-        self.frames = [] # of the image that is to be seen
-        self.showing = threading.Lock()
-        super().__init__(file, temperature, iterations, seed, 1, runs, **values)
 
     def own_controls(self):
         step = W.IntSlider(0, 0, 0, description='step', tooltip='how far the image has come', readout=False,
@@ -53,10 +45,12 @@ class StepBoard(SourceBoard):
         return dict(**super().own_controls(), step=step)
 
     def layout_controls(self):
-        return [row_of(self.controls, 'temperature', 'seed', 'iterations'), *self.sources]
+        return [self.row_of(*self.first_row), *self.sources]
 
     def view(self):
         super().view()
+        self.frames = [] # of the image that is to be seen
+        self.showing = threading.Lock()
         self.grid.set_trait('pickable', True)
         self.grid.set_trait('autofocus', True)
         self.grid.on('pick', lambda **_: self.onward())
@@ -87,9 +81,7 @@ class StepBoard(SourceBoard):
     def present(self, drawing):
         self.frames = drawing.traits['frames']
         self.drawn = {0: drawing}
-        last = len(self.frames) - 1
-        self.controls['step'].max = last
-        self.play.max = last
+        self.controls['step'].max = self.play.max = len(self.frames) - 1
         self._show()
 
     def caption(self, drawing, notes=()):
@@ -112,21 +104,17 @@ class StepBoard(SourceBoard):
     # --- what a person does
     def go(self, step:int):
         "To a step, counted from 0; beyond the ends to the end"
-        last = len(self.frames) - 1
-        self.controls['step'].value = max(0, min(step, last))
+        self.controls['step'].value = max(0, min(step, len(self.frames) - 1))
 
     def onward(self):
         "One step on"
         self.go(self.controls['step'].value + 1)
-
     def backward(self):
         "One step back"
         self.go(self.controls['step'].value - 1)
-
     def first(self):
         "To the image"
         self.go(0)
-
     def last(self):
         "To the likelihood"
         self.go(len(self.frames) - 1)
@@ -134,8 +122,5 @@ class StepBoard(SourceBoard):
     def save(self, path=None): # a PNG file; none: a new one beside the model
         "Save the frame that is to be seen, with the image it is about"
         drawing, k = self.shown(), self.controls['step'].value
-        path = Path(path) if path else unused(self.studio.home / 'pictures' / f'step-{k + 1}.png')
         picture = Image.open(io.BytesIO(self.frames[k].png))
-        save_png(picture, path, self.studio.provenance(None, step=k, **drawing.made))
-        self.note.say(f'saved {shown(path)}')
-        return path
+        return self.keep(picture, path, f'step-{k + 1}.png', None, step=k, **drawing.made)
