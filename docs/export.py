@@ -1,6 +1,6 @@
 """Writes the modules that the notebooks export, and cleans the notebooks: `make export`.
 
-What nbdev_export and nbdev_clean do, but for the first line of `__all__`, which nbdev lets run ten characters too far."""
+nbdev lets the first line of `__all__` run ten characters too far; but for that, nbdev_export and nbdev_clean do this."""
 from textwrap import TextWrapper
 
 import nbdev.maker
