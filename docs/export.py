@@ -1,6 +1,6 @@
 """Writes the modules that the notebooks export, and cleans the notebooks: `make export`.
 
-nbdev lets the first line of `__all__` run ten characters too far; but for that, nbdev_export and nbdev_clean do this."""
+nbdev lets the first line of `__all__` run ten characters too far; else nbdev_export and nbdev_clean do the same."""
 from textwrap import TextWrapper
 
 import nbdev.maker

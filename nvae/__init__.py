@@ -110,7 +110,8 @@ class _Moved:
         first = old.partition('.')[0]
         if old in _moved: raise ModuleNotFoundError(f'nvae.{old} is now nvae.{_moved[old]} (see CHANGELOG.md)')
         if first in _moved:
-            raise ModuleNotFoundError(f'there is no nvae.{old}: nvae.{first} is now nvae.{_moved[first]} (see CHANGELOG.md)')
+            now = f'nvae.{_moved[first]} (see CHANGELOG.md)'
+            raise ModuleNotFoundError(f'there is no nvae.{old}: nvae.{first} is now {now}')
         return None
 
 sys.meta_path.append(_Moved)

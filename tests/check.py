@@ -35,7 +35,7 @@ def differing(ours, fresh):
 
 
 def stale_files(root):
-    "Modules that are not what the notebooks export, and notebooks that nbdev_clean would change: (modules, notebooks)"
+    "Modules that are not what notebooks export, and notebooks that aren't clean: (modules, notebooks)"
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
         for path in [root / 'settings.ini', *files(root / 'nbs', '*.ipynb')]:
@@ -52,7 +52,8 @@ def exports_and_notebooks(root):
     "Problems with modules and notebooks, one line each"
     modules, notebooks = stale_files(root)
     stale = 'is not what its notebook exports: run make export, or delete it if no notebook makes it'
-    return [f'nvae/{name} {stale}' for name in modules] + [f'nbs/{name} is not clean: run make export' for name in notebooks]
+    unclean = [f'nbs/{name} is not clean: run make export' for name in notebooks]
+    return [f'nvae/{name} {stale}' for name in modules] + unclean
 
 
 def cells(path):
@@ -72,7 +73,8 @@ def parameters_cell(root):
 def readme_fresh(root):
     "README.md against nbs/index.ipynb, and whether what that points to is there"
     problems = [f'nbs/index.ipynb points to {name}, which is not there' for name in readme.missing(root)]
-    return (['README.md is not what nbs/index.ipynb gives: run make readme'] if readme.is_stale(root) else []) + problems
+    if readme.is_stale(root): problems.insert(0, 'README.md is not what nbs/index.ipynb gives: run make readme')
+    return problems
 
 
 def sources(root):

@@ -52,7 +52,10 @@ def test_the_advice_after_repeated_trouble(tmp_path, clip, advice):
     def spoil(status, records, last=False): states[-1].model.stem.weight.data.fill_(math.nan)
     states, original = [], nvae.training.fit.start_or_resume
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(nvae.training.fit, 'start_or_resume', lambda *args: states.append(original(*args)) or states[-1])
+        def remembered(*args):
+            states.append(original(*args))
+            return states[-1]
+        patched.setattr(nvae.training.fit, 'start_or_resume', remembered)
         with pytest.raises(TrainingFailed, match=advice):
             train(cfg, tmp_path, spoil)
 
@@ -73,7 +76,7 @@ def test_clipping_of_a_norm_that_overflows(tmp_path):
 
 
 def test_a_collapsed_group_is_not_active(tmp_path):
-    "The latents of a group that is tied to its prior vary with those of the groups above; they are of no use nevertheless"
+    "The latents of a group tied to its prior vary with those of the groups above; they are of no use nevertheless"
     model = new(config(), tmp_path).model.eval()
     x = next(loaders(model.config).test.batches())
     with torch.no_grad():

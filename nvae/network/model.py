@@ -113,7 +113,7 @@ class NVAE(nn.Module):
 
     def __init__(self, config:Config|ModelConfig):
         super().__init__()
-        self.config = config if isinstance(config, Config) else Config(model=config) # pyright: ignore[reportCallIssue] (pydantic fills the rest)
+        self.config = config if isinstance(config, Config) else Config.model_validate({'model': config})
         cfg = self.config.model
         _, height, width = cfg.latent_shapes[0]
         enc_top, dec_top = (cfg.width(channels, cfg.n_halvings) for channels in (cfg.enc_channels, cfg.dec_channels))
