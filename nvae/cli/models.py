@@ -24,7 +24,6 @@ def about(path)->dict: # plain values
                 latent_shapes=[list(shape) for shape in cfg.latent_shapes], parameters=n_parameters(model),
                 method=model.method, facts=model.facts, config=model.config.to_dict())
 
-# %% ../../nbs/engine/command/03_models.ipynb #19-cli-039
 def info(file: File, as_json: Json = False):
     """Tell what a model's file holds, and how far it was trained.
 
@@ -35,8 +34,7 @@ def info(file: File, as_json: Json = False):
     known = about(file)
     if as_json: return print(json.dumps(known))
     lines = {k: v for k, v in known.items() if k not in ('facts', 'config')} | known['facts']
-    for k, v in lines.items():
-        print(f'{k:<17} {v}')
+    for k, v in lines.items(): print(f'{k:<17} {v}')
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-054
 def evaluate(
@@ -73,9 +71,8 @@ def evaluate(
     if with_fid:
         distance['fid'] = fid(model, images.train, n, temperature, iterations, seed=seed, weights=inception,
                               progress=True)
-    likelihood = measure(model, images.test, k, limit, seed, batch_size, progress=True, model_file=str(file),
-                         **images.about)
-    result = likelihood | distance
+    result = measure(model, images.test, k, limit, seed, batch_size, progress=True, model_file=str(file),
+                     **images.about) | distance
     print(json.dumps(result) if as_json else summary(result))
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-059
@@ -103,8 +100,7 @@ def import_official(
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-062
 def export(
-    file: File, out: Written,
-    half: Annotated[bool, switch('--half', 'keep the weights in 16 bits')] = False):
+    file: File, out: Written, half: Annotated[bool, switch('--half', 'keep the weights in 16 bits')] = False):
     """Write the weights alone, as a .model to use or to give away.
 
     \b

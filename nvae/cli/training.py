@@ -21,9 +21,9 @@ def short(n:float)->str: # 1234567 → '1.2M'
     return f'{n:.1f}{unit}' if unit and n < 10 else f'{n:.0f}{unit}'
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-021
-def config_line(row:dict,  # what `nvae.network.cost.describe` says of a configuration
-                width:int, # of the column of names
-               )->str:
+HEADER = '      image  groups  latent  params  memory'
+
+def config_line(row:dict, width:int)->str: # what `cost.describe` says of a configuration; of the column of names
     "One line of the table that `nvae configs` prints, under `HEADER`"
     channels, height, columns = row['image']
     size = f'{height}x{columns}x{channels}'
@@ -31,9 +31,6 @@ def config_line(row:dict,  # what `nvae.network.cost.describe` says of a configu
     counted = '  '.join(f'{n:>6}' for n in numbers)
     return f"{row['name']:<{width}}  {size:>9}  {counted}  {row['description']}".rstrip()
 
-HEADER = '      image  groups  latent  params  memory'
-
-# %% ../../nbs/engine/command/01_training.ipynb #19-cli-022
 def configs(
     names: Annotated[list[str] | None, argument('NAME', 'only these; all if not given')] = None, as_json: Json = False):
     """List the configurations and what they cost.
@@ -51,8 +48,7 @@ def configs(
     if as_json: return print(json.dumps([describe(cfg) for cfg in loaded]))
     width = max(len(cfg.name) for cfg in loaded)
     print(' ' * width + HEADER)
-    for cfg in loaded:
-        print(config_line(describe(cfg), width), flush=True)
+    for cfg in loaded: print(config_line(describe(cfg), width), flush=True)
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-026
 def train(
@@ -77,8 +73,7 @@ def train(
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-plan-1
 def schedule(
-    plan: Annotated[Path, argument('PLAN.yaml',
-        'which runs: configurations, seeds, a grid, and what to do at the end')],
+    plan: Annotated[Path, argument('PLAN.yaml', 'which runs: configurations, seeds, a grid, what to do at the end')],
     slots: Annotated[int | None, optional('--slots', 'N',
         'runs at a time; one for each graphics card, or one, if not given', min=1)] = None,
     cluster: Annotated[str | None, optional('--cluster', 'ADDRESS',
@@ -96,11 +91,10 @@ def schedule(
     from nvae.schedule.dispatch import run_plan
     return run_plan(plan, slots, cluster, folder, dry_run)
 
-# %% ../../nbs/engine/command/01_training.ipynb #19-cli-plan-2
 def runs(
     tail: Annotated[str | None, optional('--tail', 'NAME', 'show what is measured in this run, until it ends')] = None,
-    stop: Annotated[str | None, optional('--stop', 'NAME',
-        'ask this run for a checkpoint and an end, and wait for it')] = None,
+    stop: Annotated[
+        str | None, optional('--stop', 'NAME', 'ask this run for a checkpoint and an end, and wait for it')] = None,
     folder: RunsFolder = Path('runs'), as_json: Json = False):
     """List the runs, follow one, or stop one. State, progress, last and best held-out likelihood.
 

@@ -23,9 +23,8 @@ from ..files import read_yaml, shown, write_text
 # %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-006
 class RunDir:
     "The files of one run"
-    def __init__(self,
-                 path, # the run's folder, e.g. runs/faces
-                ): self.path = Path(path)
+    def __init__(self, path): # the run's folder, e.g. runs/faces
+        self.path = Path(path)
     name       = property(lambda self: self.path.name)
     notebook   = property(lambda self: self.path/'train.ipynb')
     config     = property(lambda self: self.path/'config.yaml')
@@ -51,6 +50,7 @@ def holder(run:RunDir)->dict|None: # pid, host and start of the process that wri
 
 _HELD = ("{run} is being trained by process {pid} on {host}, since {since}: "
          "wait for it, stop it, or train under another name (--set name=…)")
+LOOKING = 5. # seconds in which whoever only looks at a lock has let go of it
 
 def refuse_if_held(run:RunDir):
     "Raises `BadInput` that names the process which is already training here"
@@ -58,9 +58,6 @@ def refuse_if_held(run:RunDir):
     if who is None: return
     known = dict(pid='?', host='this machine', since='just now') | who
     raise BadInput(_HELD.format(run=shown(run.path), **known))
-
-# %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-n003
-LOOKING = 5. # seconds in which whoever only looks at a lock has let go of it
 
 def _take_lock(f, run:RunDir):
     "Wait for those who only look; raises `BadInput` where somebody trains"
@@ -70,7 +67,8 @@ def _take_lock(f, run:RunDir):
             return fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             refuse_if_held(run)
-        if time.monotonic() > until: raise BadInput(f"{shown(run.lock)} is locked by a program that doesn't train")
+        if time.monotonic() > until:
+            raise BadInput(f"{shown(run.lock)} is locked by a program that doesn't train")
         time.sleep(.01)
 
 @contextmanager
@@ -79,8 +77,7 @@ def held(run:RunDir):
     with open(run.lock, 'a+') as f:
         _take_lock(f, run)
         f.truncate(0)
-        since = time.strftime('%Y-%m-%d %H:%M:%S')
-        json.dump(dict(pid=os.getpid(), host=socket.gethostname(), since=since), f)
+        json.dump(dict(pid=os.getpid(), host=socket.gethostname(), since=time.strftime('%Y-%m-%d %H:%M:%S')), f)
         f.flush()
         yield
         f.truncate(0)
@@ -89,19 +86,17 @@ def held(run:RunDir):
 _OTHER_NETWORK = ("{where} has another network: {changes}. A run keeps its network: change it back, "
                   "begin anew with --fresh (which keeps the old run), or use another name")
 
-def refuse_other_network(old:dict,  # a configuration's `model` section, plain values: what the run began with
-                         new:dict,  # the same of now
-                         where:str, # what began with it, for the message
-                        ):
+def refuse_other_network(old:dict, new:dict, # `model` sections, plain values: what the run began with, and what is now
+                         where:str):         # what began with it, for the message
     "Raises `BadInput` naming every model setting that differs"
     keys = dict.fromkeys([*new, *old])
     changed = [f"{k} was {old.get(k)} and is now {new.get(k)}" for k in keys if old.get(k) != new.get(k)]
     if changed: raise BadInput(_OTHER_NETWORK.format(where=where, changes='; '.join(changed[:4])))
 
 # %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-018
-def open_run(cfg:Config,        # what is to be trained; its name names the folder
-             runs='runs',       # folder of all runs
-             fresh:bool=False,  # begin anew, keeping an older run of this name as NAME.1, NAME.2, …
+def open_run(cfg:Config,       # what is to be trained; its name names the folder
+             runs='runs',      # folder of all runs
+             fresh:bool=False, # begin anew, keeping an older run of this name as NAME.1, NAME.2, …
             )->RunDir:
     "The folder of a run, ready; raises `BadInput` where it can't be written, is in use, or holds another network"
     run = RunDir(Path(runs)/cfg.name)
@@ -109,8 +104,7 @@ def open_run(cfg:Config,        # what is to be trained; its name names the fold
     if fresh and run.path.exists(): set_aside(run)
     _make_writable(run)
     if run.checkpoint.exists() and run.config.exists():
-        began_with = read_yaml(run.config).get('model', {})
-        refuse_other_network(began_with, cfg.to_dict()['model'], shown(run.path))
+        refuse_other_network(read_yaml(run.config).get('model', {}), cfg.to_dict()['model'], shown(run.path))
     return run
 
 def _make_writable(run:RunDir):
@@ -121,8 +115,8 @@ def _make_writable(run:RunDir):
         probe.touch()
         probe.unlink()
     except OSError as e:
-        where = f"{shown(run.path)} can't be written ({e.strerror})"
-        raise BadInput(f"{where}: free it, or choose another folder with --runs") from None
+        raise BadInput(f"{shown(run.path)} can't be written ({e.strerror}): "
+                       "free it, or choose another folder with --runs") from None
 
 def set_aside(run:RunDir)->RunDir: # where it is now
     "Keep a run under the first free of NAME.1, NAME.2, …"
@@ -153,19 +147,16 @@ def _finite(value):
     if isinstance(value, float) and not math.isfinite(value): return None
     return value
 
-def rewind_metrics(path, step:int,
-                   keep=(), # kinds of later records that stay, dated back to `step`
-                  ):
+def rewind_metrics(path, step:int, keep=()): # keep: kinds of later records that stay, dated back to `step`
     "Drop the records after `step`"
     kept = [r for r in read_metrics(path) if r['step'] <= step or r['kind'] in keep]
-    lines = [json.dumps({**r, 'step': min(step, r['step'])}) + '\n' for r in kept]
-    write_text(path, ''.join(lines))
+    write_text(path, ''.join(json.dumps({**r, 'step': min(step, r['step'])}) + '\n' for r in kept))
 
 # %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-026
 def write_status(run:RunDir, **status):
     "Replace status.json"
-    written = dict(status, pid=os.getpid(), host=socket.gethostname(), updated=time.time())
-    write_text(run.status, json.dumps(_finite(written)))
+    status |= dict(pid=os.getpid(), host=socket.gethostname(), updated=time.time())
+    write_text(run.status, json.dumps(_finite(status)))
 
 def read_status(run:RunDir)->dict: # empty where there is none
     "What status.json says"

@@ -43,31 +43,25 @@ def describe_run(run:RunDir)->dict: # plain values, ready for JSON
     said = read_status(run).get
     tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test']
     values = [r['value'] for r in tests if r.get('value') is not None]
-    return dict(
-        name=run.name, state=state, epoch=said('epoch'), epochs=said('epochs'), unit=said('unit'),
-        held_out=values[-1] if values else None,
-        best=min(values, default=None),
-        seconds_left=said('seconds_left') if state in ACTIVE else None,
-        updated=said('updated'), message=said('message'), path=str(run.path))
+    told = {key: said(key) for key in ('epoch', 'epochs', 'unit', 'updated', 'message')}
+    return dict(name=run.name, state=state, **told, held_out=values[-1] if values else None,
+                best=min(values, default=None), seconds_left=said('seconds_left') if state in ACTIVE else None,
+                path=str(run.path))
 
-def find_runs(runs='runs', # folder of all runs
-             )->list[RunDir]: # by name
-    "Every run in a folder"
+def find_runs(runs='runs')->list[RunDir]: # runs: folder of all runs
+    "Every run in a folder, by name"
     found = [RunDir(path) for path in sorted(Path(runs).glob('*'))]
     return [run for run in found if run.status.exists() or run.checkpoint.exists()]
 
-def find_run(name:str, # of the run
-             runs='runs')->RunDir:
+def find_run(name:str, runs='runs')->RunDir:
     "A run by its name; raises `BadInput` with the nearest one"
     there = {run.name: run for run in find_runs(runs)}
     if name in there: return there[name]
-    where = f"there is no run '{name}' in {shown(Path(runs))}{nearest(name, there)}"
-    raise BadInput(f"{where}; `nvae runs` lists them")
+    raise BadInput(f"there is no run '{name}' in {shown(Path(runs))}{nearest(name, there)}; `nvae runs` lists them")
 
 # %% ../../nbs/engine/runs/04_listing.ipynb #18a-runs-017
-def columns(rows:list, # of dicts: heading → cell; None is an empty cell
-           )->list[str]: # lines, the headings first
-    "A table for a terminal"
+def columns(rows:list)->list[str]: # rows: dicts of heading → cell, None for an empty one
+    "A table for a terminal, line by line, the headings first"
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -88,32 +82,26 @@ def cell(value)->str:
     if not isinstance(value, float): return str(value)
     return f'{value:.3f}' if abs(value) < 1e6 else f'{value:.3g}'
 
-def run_row(row:dict, # from `describe_run`
-           )->dict:
+def run_row(row:dict)->dict: # row: from `describe_run`
     "The cells of a run in a terminal"
-    epoch = None if row['epoch'] is None else f"{row['epoch']:.4g}/{row['epochs']:g}"
-    left = None if row['seconds_left'] is None else clock(row['seconds_left'])
-    cells = dict(run=row['name'], state=row['state'], epoch=epoch, left=left)
+    cells = dict(run=row['name'], state=row['state'], epoch=None, left=None)
+    if row['epoch'] is not None: cells['epoch'] = f"{row['epoch']:.4g}/{row['epochs']:g}"
+    if row['seconds_left'] is not None: cells['left'] = clock(row['seconds_left'])
     return cells | {'held-out': row['held_out'], 'best': row['best'], 'unit': row['unit']}
 
 # %% ../../nbs/engine/runs/04_listing.ipynb #18a-runs-021
 _KINDS = dict(train='training', test='held-out') # of records, in words
 _QUOTED = dict(kl='KL', beta='β', lr='learning rate', grad_norm='gradient', images_per_second='img/s')
 
-def record_line(r:dict, # of metrics.jsonl
-               )->str:
+def record_line(r:dict)->str: # r: of metrics.jsonl
     "One record, for reading"
-    kind = r['kind']
     when = f"epoch {r['epoch']:<8.4g}"
-    if kind == 'event': return f"{when} {r['message']}"
+    if r['kind'] == 'event': return f"{when} {r['message']}"
     said = ['' if r.get('value') is None else f"{r['value']:.4f} {r['unit']}"]
-    for key, name in _QUOTED.items():
-        if r.get(key) is not None: said.append(f"{name} {r[key]:.4g}")
-    return f"{when} {_KINDS.get(kind, kind)} {' · '.join(said)}"
+    said += [f"{name} {r[key]:.4g}" for key, name in _QUOTED.items() if r.get(key) is not None]
+    return f"{when} {_KINDS.get(r['kind'], r['kind'])} {' · '.join(said)}"
 
-def follow(run:RunDir, last:int=10, # records to begin with
-           every:float=.5,          # seconds between two looks
-          ):                        # iterator of lines
+def follow(run:RunDir, last:int=10, every:float=.5): # records to begin with; seconds between two looks
     "The last records of a run, and the next ones while somebody is at it; how it ended comes last"
     seen = max(0, len(read_metrics(run.metrics)) - last)
     while True:
@@ -124,8 +112,8 @@ def follow(run:RunDir, last:int=10, # records to begin with
         seen = len(records)
         if not active: break
         time.sleep(every)
-    state, message = state_of(run), read_status(run).get('message')
-    yield f'{state}: {message}' if message else state
+    message = read_status(run).get('message')
+    yield f'{state_of(run)}: {message}' if message else state_of(run)
 
 # %% ../../nbs/engine/runs/04_listing.ipynb #18a-runs-025
 NOTICED = 10 # seconds in which a request is noticed, if anybody attends to the run
@@ -145,8 +133,6 @@ def stop_run(run:RunDir, noticed:float=NOTICED)->str: # how it ended
 
 def interrupt_holder(run:RunDir):
     "Ctrl-C to the process that trains; raises `BadInput` where it is on another machine"
-    who = holder(run) or {}
-    pid = who.get('pid', '?')
-    host = who.get('host', 'another machine')
-    if host != os.uname().nodename: raise BadInput(_OUT_OF_REACH.format(name=run.name, pid=pid, host=host))
-    with suppress(ProcessLookupError): os.kill(pid, signal.SIGINT)
+    who = dict(pid='?', host='another machine') | (holder(run) or {})
+    if who['host'] != os.uname().nodename: raise BadInput(_OUT_OF_REACH.format(name=run.name, **who))
+    with suppress(ProcessLookupError): os.kill(who['pid'], signal.SIGINT)
