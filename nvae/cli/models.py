@@ -10,7 +10,18 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from .options import File, Json, Overrides, Seed, argument, option, optional, parse_temperatures, switch
+from nvae.cli.options import (
+    File,
+    Json,
+    Overrides,
+    Seed,
+    argument,
+    example,
+    option,
+    optional,
+    parse_temperatures,
+    switch,
+)
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-038
 def about(path)->dict: # plain values
@@ -24,19 +35,16 @@ def about(path)->dict: # plain values
                 latent_shapes=[list(shape) for shape in cfg.latent_shapes], parameters=n_parameters(model),
                 method=model.method, facts=model.facts, config=model.config.to_dict())
 
+@example('info runs/quickstart/quickstart.model')
 def info(file: File, as_json: Json = False):
-    """Tell what a model's file holds, and how far it was trained.
-
-    \b
-    Example:
-      nvae info runs/quickstart/quickstart.model
-    """
+    "Tell what a model's file holds, and how far it was trained."
     known = about(file)
     if as_json: return print(json.dumps(known))
     lines = {k: v for k, v in known.items() if k not in ('facts', 'config')} | known['facts']
     for k, v in lines.items(): print(f'{k:<17} {v}')
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-054
+@example('evaluate runs/quickstart/quickstart.model --importance-samples 100 --limit 500')
 def evaluate(
     file: File,
     data: Annotated[str | None, optional('--data', 'WHERE',
@@ -55,12 +63,7 @@ def evaluate(
     batch_size: Annotated[int, option('--batch-size', None, 'images times draws in memory at once', min=1)] = 64,
     seed: Seed = 0, as_json: Json = False):
     """Measure how probable a model finds images it has not seen. Bits per dimension, nats for binary images, and what
-    each group does.
-
-    \b
-    Example:
-      nvae evaluate runs/quickstart/quickstart.model --importance-samples 100 --limit 500
-    """
+    each group does."""
     from nvae.evaluation.fid import fid
     from nvae.evaluation.likelihood import evaluate as measure
     from nvae.evaluation.likelihood import images_of, summary, with_data
@@ -87,31 +90,24 @@ def write_model(model, out:Path, half=False, **facts)->Path: # as for `save_mode
         return save_model(model, out, half, **facts)
     except OSError as e: raise BadInput(f"{out} can't be written: {e.strerror or e}") from None
 
+@example('import checkpoint.pt celeba64.model')
 def import_official(
     official: Annotated[Path, argument('OFFICIAL', "the official code's checkpoint.pt")], out: Written):
-    """Convert a checkpoint of the official NVAE code. Nothing in it is run.
-
-    \b
-    Example:
-      nvae import checkpoint.pt celeba64.model
-    """
+    "Convert a checkpoint of the official NVAE code. Nothing in it is run."
     from nvae.interop import load_official
     print(write_model(load_official(official), out, imported_from=official.name))
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-062
+@example('export runs/demo/demo.checkpoint demo.model --half')
 def export(
     file: File, out: Written, half: Annotated[bool, switch('--half', 'keep the weights in 16 bits')] = False):
-    """Write the weights alone, as a .model to use or to give away.
-
-    \b
-    Example:
-      nvae export runs/demo/demo.checkpoint demo.model --half
-    """
+    "Write the weights alone, as a .model to use or to give away."
     from nvae.runs.checkpoint import load_model
     model = load_model(file, 'cpu')
     print(write_model(model, out, half, **model.facts))
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-065
+@example('bench --config tiny --threads 2')
 def bench(
     config: Annotated[str, option('--config', 'NAME', 'the configuration to measure')] = 'quickstart',
     overrides: Overrides = None,
@@ -119,12 +115,7 @@ def bench(
     threads: Annotated[int | None, optional('--threads', None,
         "threads of the processor; PyTorch's choice if not given", min=1)] = None,
     seconds: Annotated[float, option('--seconds', None, 'for each part, about', min=0)] = 20.0, as_json: Json = False):
-    """Measure training, sampling and data on this machine. Images per second, milliseconds per grid, peak memory.
-
-    \b
-    Example:
-      nvae bench --config tiny --threads 2
-    """
+    "Measure training, sampling and data on this machine. Images per second, milliseconds per grid, peak memory."
     from nvae.bench import bench as measure
     from nvae.bench import bench_table
     result = measure(config, overrides or [], batch_size, threads, seconds)

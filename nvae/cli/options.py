@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['File', 'Seed', 'Overrides', 'RunsFolder', 'Json', 'parse_temperatures', 'argument', 'option', 'optional',
-           'switch']
+           'switch', 'example']
 
 # %% ../../nbs/engine/command/00_options.ipynb #19a-options-n010
+import inspect
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,13 @@ def optional(flag:str, metavar:str|None, help:str, **more): # more: as for `type
 def switch(flag:str, help:str):
     "What is on where it is named"
     return typer.Option(flag, help=help)
+
+def example(line:str): # what stands after `nvae`
+    "Decorates a command: its help ends with that line"
+    def add(command):
+        command.__doc__ = f'{inspect.cleandoc(command.__doc__)}\n\n\b\nExample:\n  nvae {line}'
+        return command
+    return add
 
 File = Annotated[str, argument('FILE', 'a .model or a .checkpoint, or demo, the small model that comes with the kit')]
 Seed = Annotated[int, option('--seed', None, 'the same seed gives the same picture', min=0)]

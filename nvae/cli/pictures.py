@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
-from .options import File, Seed, argument, option, optional, parse_temperatures, switch
+from .options import File, Seed, argument, example, option, optional, parse_temperatures, switch
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #02-pictures-n001
 def parse_sweep(text): # as for `parse_temperatures`
@@ -67,6 +67,7 @@ def check_sample(like, file, temperature, sweep, app): # as for `sample`
     for name, value in {'FILE': file, 'TEMPERATURE': sweep or temperature}.items():
         if value is None: raise BadInput(f"Missing argument '{name}'. See nvae sample --help")
 
+@example('sample runs/quickstart/quickstart.model 0.7 --seed 3 --out faces.png')
 def sample(
     file: File = None, temperature: Temperature = None, iterations: Iterations = 20, n: Count = 9,
     pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None,
@@ -79,12 +80,7 @@ def sample(
     """Draw images from a model and save them as one picture.
 
     Before drawing, BatchNorm's averages are estimated anew at this temperature, in ITERATIONS passes; the file
-    stays as it is.
-
-    \b
-    Example:
-      nvae sample runs/quickstart/quickstart.model 0.7 --seed 3 --out faces.png
-    """
+    stays as it is."""
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.provenance import like as draw_again
     from nvae.sampling.provenance import save_again, save_drawing
@@ -101,28 +97,19 @@ def sample(
     print(save_drawing(load_model(file), file, recipes, path, **layout))
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-035
+@example('cherry runs/quickstart/quickstart.model 0.7')
 def cherry(
     file: File, temperature: Temperature, iterations: Iterations = 20,
     n: Annotated[int, option('--n', None, 'images in a batch', min=1)] = 9,
     wanted: Annotated[int, option('--wanted', None, 'picks that fill the tray', min=1, max=100)] = 9,
     seed: Annotated[int | None, optional('--seed', None,
         'of the first batch; where the last session stopped if not given', min=0)] = None):
-    """Pick the images you like, nine at a time, in the browser. One key each; every pick is on disk at once.
-
-    \b
-    Example:
-      nvae cherry runs/quickstart/quickstart.model 0.7
-    """
+    "Pick the images you like, nine at a time, in the browser. One key each; every pick is on disk at once."
     in_browser('cherry', None, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, WANTED=wanted)
 
+@example('lab')
 def lab():
-    """Open the book in JupyterLab, on this machine only. An installation without the book opens its boards,
-    copied to ./nbs.
-
-    \b
-    Example:
-      nvae lab
-    """
+    "Open the book in JupyterLab, on this machine only. Where the book isn't installed, its boards, copied to ./nbs."
     from nvae.boards.server import open_lab
     open_lab()
 
@@ -135,6 +122,7 @@ def load_with_images(file, *paths):
     model = load_model(file)
     return model, tuple(as_text(load_image(path, model.cfg), model.cfg) for path in paths)
 
+@example('interpolate runs/quickstart/quickstart.model anna.png berta.png 10 --space noise --path spherical')
 def interpolate(
     file: File, image1: Picture, image2: Picture2,
     n: Annotated[int, argument('N', 'steps between the two', min=2)] = 8,
@@ -143,12 +131,7 @@ def interpolate(
     path: Annotated[Literal['linear', 'spherical'], option('--path', 'linear|spherical',
         'on the straight line, or on the great arc')] = 'linear',
     groups: Groups = None, out: Out = None, app: App = False):
-    """Lead from one image to another through the latents. The originals stand at the ends.
-
-    \b
-    Example:
-      nvae interpolate runs/quickstart/quickstart.model anna.png berta.png 10 --space noise --path spherical
-    """
+    "Lead from one image to another through the latents. The originals stand at the ends."
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Passage, Recipe, Start
     if app:
@@ -159,14 +142,10 @@ def interpolate(
     recipe = Recipe(n=n + 2, iterations=0, start=Start(images), passage=passage)
     print(save_drawing(model, file, [recipe], out or f'{image1.stem}-{image2.stem}.png', n_cols=n + 2))
 
+@example('mix runs/quickstart/quickstart.model anna.png berta.png')
 def mix(file: File, image1: Picture, image2: Picture2, out: Out = None):
     """Mix two images: coarse groups of one, fine groups of another. Each picture takes one scale more from
-    the second image: from all of the first to all of the second.
-
-    \b
-    Example:
-      nvae mix runs/quickstart/quickstart.model anna.png berta.png
-    """
+    the second image: from all of the first to all of the second."""
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Recipe, Start
     model, images = load_with_images(file, image1, image2)
@@ -183,6 +162,7 @@ def command_line(verb:str, *arguments, **options)->str: # options: as they are t
         elif value is not None and value is not False: words.append(f'{flag}={value}')
     return shlex.join(words)
 
+@example('reconstruct runs/quickstart/quickstart.model anna.png berta.png --groups 2 --temperature 0.7')
 def reconstruct(
     file: File,
     images: Annotated[list[Path], argument('IMAGE', 'image files')],
@@ -192,13 +172,7 @@ def reconstruct(
         "of the other groups; their prior's means if not given", parser=parse_temperatures)] = 0.0,
     draw: Annotated[bool, switch('--sample', "draw the image's latents too, instead of taking their means")] = False,
     seed: Seed = 0, out: Out = None):
-    """Encode images and decode them again. From all latent groups, or from the coarsest ones; the originals
-    stand above.
-
-    \b
-    Example:
-      nvae reconstruct runs/quickstart/quickstart.model anna.png berta.png --groups 2 --temperature 0.7
-    """
+    "Encode images and decode them again. From all latent groups, or the coarsest ones; the originals stand above."
     import torch
 
     from nvae.data.images import load_image
@@ -216,6 +190,7 @@ def reconstruct(
     print(save_png(grid, out or f'{images[0].stem}-reconstructed.png', provenance(model, file, None, command=line)))
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-049
+@example("explore runs/quickstart/quickstart.model 0.7 --group 0 --group 'scale 0' --strength 1.5")
 def explore(
     file: File, temperature: Temperature, iterations: Iterations = 20, groups: Groups = None,
     n: Annotated[int, option('--n', None, 'variants per row', min=1)] = 6,
@@ -225,13 +200,7 @@ def explore(
         'show the change, twice amplified, instead of the variant')] = False,
     cell: Annotated[str | None, optional('--cell', 'ROW,COLUMN', 'change only this position of the latents')] = None,
     pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None, app: App = False):
-    """Show what each latent group decides. One row per group, with fresh noise in that group alone; the unchanged image
-    comes first.
-
-    \b
-    Example:
-      nvae explore runs/quickstart/quickstart.model 0.7 --group 0 --group 'scale 0' --strength 1.5
-    """
+    "Show what each latent group decides. A row per group, fresh noise in it alone; the unchanged image comes first."
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.explore import parse_cell
     from nvae.sampling.provenance import save_drawing

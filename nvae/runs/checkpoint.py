@@ -58,8 +58,9 @@ def in_half(name:str, v:torch.Tensor)->torch.Tensor:
 
 def fits_half(model:NVAE)->bool:
     "Are all its weights numbers of 16 bits already, as those of a file that was saved with `half`?"
-    large = [v for v in model.state_dict().values() if v.dim() > 1]
-    return all(torch.equal(v, v.half().to(v.dtype)) for v in large)
+    for v in model.state_dict().values():
+        if v.dim() > 1 and not torch.equal(v, v.half().to(v.dtype)): return False
+    return True
 
 # %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-017
 IMPORT_HINT = " (checkpoints of the official NVAE code: `nvae import`)"
@@ -136,8 +137,8 @@ def read_file(path)->dict: # config (plain values), weights (name → tensor on 
 
 def _for_use(content:dict)->dict: # of a checkpoint; as `read_file`
     "The weights of a checkpoint that one would sample with: the average, where one was kept"
-    averaged = {name: v for name, v in (content['ema'] or {}).items() if name.startswith('module.')}
-    weights = {name.removeprefix('module.'): v for name, v in averaged.items()}
+    averaged = content['ema'] or {}
+    weights = {name.removeprefix('module.'): v for name, v in averaged.items() if name.startswith('module.')}
     return dict(config=content['config'], facts=content['facts'], method=content.get('method', 1),
                 weights=weights or content['model'])
 
@@ -170,8 +171,8 @@ def _hash(settings, model):
     sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name, v in sorted(model.state_dict().items()):
         sha.update(f'{name} {v.dtype} {tuple(v.shape)}'.encode())
-        in_order = v.detach().cpu().contiguous().reshape(-1)
-        sha.update(in_order.view(torch.uint8).numpy())
+        in_order = v.detach().cpu().contiguous()
+        sha.update(in_order.reshape(-1).view(torch.uint8).numpy())
     return sha.hexdigest()
 
 def model_hash(model:NVAE)->str: # 64 hexadecimal digits

@@ -149,8 +149,11 @@ def _finite(value):
 
 def rewind_metrics(path, step:int, keep=()): # keep: kinds of later records that stay, dated back to `step`
     "Drop the records after `step`"
-    kept = [r for r in read_metrics(path) if r['step'] <= step or r['kind'] in keep]
-    write_text(path, ''.join(json.dumps({**r, 'step': min(step, r['step'])}) + '\n' for r in kept))
+    lines = []
+    for r in read_metrics(path):
+        if r['step'] > step and r['kind'] not in keep: continue
+        lines.append(json.dumps(r | {'step': min(step, r['step'])}) + '\n')
+    write_text(path, ''.join(lines))
 
 # %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-026
 def write_status(run:RunDir, **status):

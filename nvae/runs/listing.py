@@ -50,7 +50,7 @@ def describe_run(run:RunDir)->dict: # plain values, ready for JSON
 
 def find_runs(runs='runs')->list[RunDir]: # runs: folder of all runs
     "Every run in a folder, by name"
-    found = [RunDir(path) for path in sorted(Path(runs).glob('*'))]
+    found = map(RunDir, sorted(Path(runs).glob('*')))
     return [run for run in found if run.status.exists() or run.checkpoint.exists()]
 
 def find_run(name:str, runs='runs')->RunDir:
@@ -95,11 +95,12 @@ _QUOTED = dict(kl='KL', beta='β', lr='learning rate', grad_norm='gradient', ima
 
 def record_line(r:dict)->str: # r: of metrics.jsonl
     "One record, for reading"
-    when = f"epoch {r['epoch']:<8.4g}"
-    if r['kind'] == 'event': return f"{when} {r['message']}"
+    kind, when = r['kind'], f"epoch {r['epoch']:<8.4g}"
+    if kind == 'event': return f"{when} {r['message']}"
     said = ['' if r.get('value') is None else f"{r['value']:.4f} {r['unit']}"]
-    said += [f"{name} {r[key]:.4g}" for key, name in _QUOTED.items() if r.get(key) is not None]
-    return f"{when} {_KINDS.get(r['kind'], r['kind'])} {' · '.join(said)}"
+    for key, name in _QUOTED.items():
+        if r.get(key) is not None: said.append(f"{name} {r[key]:.4g}")
+    return f"{when} {_KINDS.get(kind, kind)} {' · '.join(said)}"
 
 def follow(run:RunDir, last:int=10, every:float=.5): # records to begin with; seconds between two looks
     "The last records of a run, and the next ones while somebody is at it; how it ended comes last"
@@ -134,5 +135,6 @@ def stop_run(run:RunDir, noticed:float=NOTICED)->str: # how it ended
 def interrupt_holder(run:RunDir):
     "Ctrl-C to the process that trains; raises `BadInput` where it is on another machine"
     who = dict(pid='?', host='another machine') | (holder(run) or {})
-    if who['host'] != os.uname().nodename: raise BadInput(_OUT_OF_REACH.format(name=run.name, **who))
+    if who['host'] != os.uname().nodename:
+        raise BadInput(_OUT_OF_REACH.format(name=run.name, **who))
     with suppress(ProcessLookupError): os.kill(who['pid'], signal.SIGINT)
