@@ -71,7 +71,6 @@ images of {{ size }}.
 BatchNorm re-estimated in {{ samples.iterations }} passes.*
 
 ## Use
-
 ```python
 from nvae import sample_images
 from nvae.hub import from_pretrained
@@ -80,13 +79,11 @@ sample_images(model, 9, {{ samples.temperature }})
 ```
 
 ## Results
-
 As records, with all of their protocol, in `{{ records }}`.
 
 {{ measured }}
 
 ## Configuration
-
 ```yaml
 {{ configuration }}
 ```

@@ -12,12 +12,12 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
-from .options import File, Seed, argument, example, option, optional, parse_temperatures, switch
+from .options import File, Seed, argument, example, option, parse_temperature, switch
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #02-pictures-n001
-def parse_sweep(text): # as for `parse_temperatures`
+def parse_sweep(text): # as for `parse_temperature`
     "Temperatures, always as a tuple; raises `typer.BadParameter`"
-    found = parse_temperatures(text)
+    found = parse_temperature(text)
     return found if isinstance(found, tuple) else (found,)
 
 def temperature_text(temperature, separator='-')->str: # a number, or a tuple of them; between those of several scales
@@ -27,15 +27,15 @@ def temperature_text(temperature, separator='-')->str: # a number, or a tuple of
 
 Temperature = Annotated[object, argument('TEMPERATURE',
     'factor on the standard deviation of every prior, 0 to 2, or one per scale, coarse to fine '
-    '(0.9,0.7); 0.7 is a good start', parser=parse_temperatures)]
+    '(0.9,0.7); 0.7 is a good start', parser=parse_temperature)]
 Iterations = Annotated[int, argument('ITERATIONS',
     "passes of 32 images over which BatchNorm's averages are estimated anew; 20 if not given, 0 keeps "
     "the stored ones", min=0)]
-Count = Annotated[int, option('--n', None, 'images', min=1)]
-Out = Annotated[Path | None, optional('--out', 'FILE.png', 'where the picture goes; a name is made up if not given')]
+Count = Annotated[int, option('--n', 'N', 'images', min=1)]
+Out = Annotated[Path | None, option('--out', 'FILE.png', 'where the picture goes; a name is made up if not given')]
 Pixels = Annotated[Literal['mean', 'sample'], option('--pixels', 'mean|sample',
     "the likelihood's mean, or pixels drawn from it at the same temperature")]
-Groups = Annotated[list[str] | None, optional('--group', 'G',
+Groups = Annotated[list[str] | None, option('--group', 'G',
     "only this group (0 is the coarsest) or 'scale S' (0 is the largest); as often as needed; all if not given")]
 App = Annotated[bool, switch('--app', 'open a page in the browser instead, with sliders and buttons')]
 Picture = Annotated[Path, argument('IMAGE1', 'an image file')]
@@ -71,9 +71,9 @@ def check_sample(like, file, temperature, sweep, app): # as for `sample`
 def sample(
     file: File = None, temperature: Temperature = None, iterations: Iterations = 20, n: Count = 9,
     pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None,
-    like: Annotated[Path | None, optional('--like', 'PNG',
+    like: Annotated[Path | None, option('--like', 'PNG',
         'draw a saved picture, or a file of picks, again; FILE only where the model has moved')] = None,
-    sweep: Annotated[object, optional('--sweep', 'T,T,...',
+    sweep: Annotated[object, option('--sweep', 'T,T,...',
         'the same noise at each of these temperatures, one row for each, in place of '
         'TEMPERATURE', parser=parse_sweep)] = None,
     app: App = False):
@@ -100,9 +100,9 @@ def sample(
 @example('cherry runs/quickstart/quickstart.model 0.7')
 def cherry(
     file: File, temperature: Temperature, iterations: Iterations = 20,
-    n: Annotated[int, option('--n', None, 'images in a batch', min=1)] = 9,
-    wanted: Annotated[int, option('--wanted', None, 'picks that fill the tray', min=1, max=100)] = 9,
-    seed: Annotated[int | None, optional('--seed', None,
+    n: Annotated[int, option('--n', 'N', 'images in a batch', min=1)] = 9,
+    wanted: Annotated[int, option('--wanted', 'N', 'picks that fill the tray', min=1, max=100)] = 9,
+    seed: Annotated[int | None, option('--seed', 'N',
         'of the first batch; where the last session stopped if not given', min=0)] = None):
     "Pick the images you like, nine at a time, in the browser. One key each; every pick is on disk at once."
     in_browser('cherry', None, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, WANTED=wanted)
@@ -144,8 +144,7 @@ def interpolate(
 
 @example('mix runs/quickstart/quickstart.model anna.png berta.png')
 def mix(file: File, image1: Picture, image2: Picture2, out: Out = None):
-    """Mix two images: coarse groups of one, fine groups of another. Each picture takes one scale more from
-    the second image: from all of the first to all of the second."""
+    "Mix two images: coarse groups of one, fine groups of another. Each picture takes one scale more of the second."
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Recipe, Start
     model, images = load_with_images(file, image1, image2)
@@ -166,23 +165,21 @@ def command_line(verb:str, *arguments, **options)->str: # options: as they are t
 def reconstruct(
     file: File,
     images: Annotated[list[Path], argument('IMAGE', 'image files')],
-    n_groups: Annotated[int | None, optional('--groups', 'K',
+    n_groups: Annotated[int | None, option('--groups', 'K',
         'take only the K coarsest groups from the image; all if not given', min=0)] = None,
-    temperature: Annotated[object, optional('--temperature', 'T',
-        "of the other groups; their prior's means if not given", parser=parse_temperatures)] = 0.0,
+    temperature: Annotated[object, option('--temperature', 'T',
+        "of the other groups; their prior's means if not given", show_default=False, parser=parse_temperature)] = 0.0,
     draw: Annotated[bool, switch('--sample', "draw the image's latents too, instead of taking their means")] = False,
     seed: Seed = 0, out: Out = None):
     "Encode images and decode them again. From all latent groups, or the coarsest ones; the originals stand above."
     import torch
 
-    from nvae.data.images import load_image
     from nvae.plots.pictures import image_grid, save_png
-    from nvae.runs.checkpoint import load_model
     from nvae.sampling.explore import reconstruct as decode_again
     from nvae.sampling.provenance import provenance
     from nvae.sampling.recipe import blanked
-    model = load_model(file)
-    originals = torch.cat([load_image(path, model.cfg) for path in images])
+    model, texts = load_with_images(file, *images)
+    originals = torch.cat([text.pixels for text in texts])
     again = decode_again(model, originals, n_groups, temperature, draw, seed).cpu()
     line = command_line('reconstruct', file, *images, groups=n_groups, temperature=temperature_text(temperature, ','),
                         sample=draw, seed=seed)
@@ -193,12 +190,12 @@ def reconstruct(
 @example("explore runs/quickstart/quickstart.model 0.7 --group 0 --group 'scale 0' --strength 1.5")
 def explore(
     file: File, temperature: Temperature, iterations: Iterations = 20, groups: Groups = None,
-    n: Annotated[int, option('--n', None, 'variants per row', min=1)] = 6,
-    strength: Annotated[float, option('--strength', None,
+    n: Annotated[int, option('--n', 'N', 'variants per row', min=1)] = 6,
+    strength: Annotated[float, option('--strength', 'N',
         'factor on the fresh noise, in place of the temperature', min=0)] = 1.0,
     difference: Annotated[bool, switch('--difference',
         'show the change, twice amplified, instead of the variant')] = False,
-    cell: Annotated[str | None, optional('--cell', 'ROW,COLUMN', 'change only this position of the latents')] = None,
+    cell: Annotated[str | None, option('--cell', 'ROW,COLUMN', 'change only this position of the latents')] = None,
     pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None, app: App = False):
     "Show what each latent group decides. A row per group, fresh noise in it alone; the unchanged image comes first."
     from nvae.runs.checkpoint import load_model

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from .options import Json, Overrides, RunsFolder, argument, example, option, optional, switch
+from .options import Json, Overrides, RunsFolder, argument, example, option, switch
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-018
 def short(n:float)->str: # 1234567 → '1.2M'
@@ -27,8 +27,7 @@ def config_line(row:dict, width:int)->str: # what `cost.describe` says of a conf
     "One line of the table that `nvae configs` prints, under `HEADER`"
     channels, height, columns = row['image']
     size = f'{height}x{columns}x{channels}'
-    numbers = [short(row[key]) for key in ('groups', 'latents', 'parameters', 'memory')]
-    counted = '  '.join(f'{n:>6}' for n in numbers)
+    counted = '  '.join(f'{short(row[key]):>6}' for key in ('groups', 'latents', 'parameters', 'memory'))
     return f"{row['name']:<{width}}  {size:>9}  {counted}  {row['description']}".rstrip()
 
 @example('configs quickstart mnist')
@@ -44,14 +43,15 @@ def configs(
     if as_json: return print(json.dumps([describe(cfg) for cfg in loaded]))
     width = max(len(cfg.name) for cfg in loaded)
     print(' ' * width + HEADER)
-    for cfg in loaded: print(config_line(describe(cfg), width), flush=True)
+    for cfg in loaded:
+        print(config_line(describe(cfg), width), flush=True)
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-026
 @example('train folder32 --data ~/Pictures/cats --set name=cats')
 def train(
     name: Annotated[str, argument('NAME', "a configuration that `nvae configs` lists, or the path of a YAML file")],
     overrides: Overrides = None,
-    data: Annotated[str | None, optional('--data', 'WHERE', 'a folder of images, or a data set by name')] = None,
+    data: Annotated[str | None, option('--data', 'WHERE', 'a folder of images, or a data set by name')] = None,
     fresh: Annotated[bool, switch('--fresh', 'start anew; the old run is kept under another name')] = False,
     runs: Annotated[Path, option('--runs', 'FOLDER', 'where the folder of the run is made')] = Path('runs'),
     processes: Annotated[int, option('--processes', 'N',
@@ -67,9 +67,9 @@ def train(
 @example('schedule night.yaml --slots 2')
 def schedule(
     plan: Annotated[Path, argument('PLAN.yaml', 'which runs: configurations, seeds, a grid, what to do at the end')],
-    slots: Annotated[int | None, optional('--slots', 'N',
+    slots: Annotated[int | None, option('--slots', 'N',
         'runs at a time; one for each graphics card, or one, if not given', min=1)] = None,
-    cluster: Annotated[str | None, optional('--cluster', 'ADDRESS',
+    cluster: Annotated[str | None, option('--cluster', 'ADDRESS',
         'a Dask scheduler, or its scheduler file; one is started on this machine if not given')] = None,
     dry_run: Annotated[bool, switch('--dry-run', 'check everything, show the table of runs, start nothing')] = False,
     folder: RunsFolder = Path('runs')):
@@ -81,9 +81,9 @@ def schedule(
 
 @example('runs --tail quickstart')
 def runs(
-    tail: Annotated[str | None, optional('--tail', 'NAME', 'show what is measured in this run, until it ends')] = None,
+    tail: Annotated[str | None, option('--tail', 'NAME', 'show what is measured in this run, until it ends')] = None,
     stop: Annotated[
-        str | None, optional('--stop', 'NAME', 'ask this run for a checkpoint and an end, and wait for it')] = None,
+        str | None, option('--stop', 'NAME', 'ask this run for a checkpoint and an end, and wait for it')] = None,
     folder: RunsFolder = Path('runs'), as_json: Json = False):
     "List the runs, follow one, or stop one. State, progress, last and best held-out likelihood."
     from nvae.errors import BadInput
@@ -92,7 +92,8 @@ def runs(
     if tail and stop: raise BadInput("--tail and --stop: one at a time")
     if stop: return print(f'{stop}: {stop_run(find_run(stop, folder))}')
     if tail:
-        for line in follow(find_run(tail, folder)): print(line, flush=True)
+        for line in follow(find_run(tail, folder)):
+            print(line, flush=True)
         return
     rows = [describe_run(run) for run in find_runs(folder)]
     if as_json: return print(json.dumps(rows))

@@ -64,7 +64,6 @@ def fits_half(model:NVAE)->bool:
 
 # %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-017
 IMPORT_HINT = " (checkpoints of the official NVAE code: `nvae import`)"
-_DAMAGED = "{} is truncated or damaged ({}); {}"
 _FOREIGN_MODEL = "{} is a safetensors file, but not one that nvae wrote: it has no configuration in its header"
 _FOREIGN_CHECKPOINT = "{} is a PyTorch file, but not a checkpoint that nvae wrote" + IMPORT_HINT
 _PICKLE = "{} is a pickle, which could run a program: refused, and nothing in it was run" + IMPORT_HINT
@@ -74,7 +73,7 @@ _NO_DEMO = "this installation of nvae lacks models/demo.model: install it again,
 
 def _damaged(path, error, advice)->BadInput:
     said = str(error).strip().split('\n')[0][:100]
-    return BadInput(_DAMAGED.format(shown(path), said, advice))
+    return BadInput(f"{shown(path)} is truncated or damaged ({said}); {advice}")
 
 def _unreadable(path, error:OSError)->BadInput:
     return BadInput(f"{shown(path)} can't be read: {error.strerror or error}")
@@ -160,7 +159,8 @@ def _fill(model:NVAE, weights:dict, path):
     wrong += [f"a weight {name} too many" for name in weights if name not in own]
     for name in [name for name in own if name in weights]:
         there, wanted = tuple(weights[name].shape), tuple(own[name].shape)
-        if there != wanted: wrong.append(f"{name} of shape {there} where the network has {wanted}")
+        if there == wanted: continue
+        wrong.append(f"{name} of shape {there} where the network has {wanted}")
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ''
         raise BadInput(f"{shown(path)} doesn't fit the network of its own configuration: {wrong[0]}{more}")

@@ -101,10 +101,12 @@ def open_run(cfg:Config,       # what is to be trained; its name names the folde
     "The folder of a run, ready; raises `BadInput` where it can't be written, is in use, or holds another network"
     run = RunDir(Path(runs)/cfg.name)
     refuse_if_held(run)
-    if fresh and run.path.exists(): set_aside(run)
+    if fresh and run.path.exists():
+        set_aside(run)
     _make_writable(run)
     if run.checkpoint.exists() and run.config.exists():
-        refuse_other_network(read_yaml(run.config).get('model', {}), cfg.to_dict()['model'], shown(run.path))
+        began_with = read_yaml(run.config).get('model', {})
+        refuse_other_network(began_with, cfg.to_dict()['model'], shown(run.path))
     return run
 
 def _make_writable(run:RunDir):
@@ -121,7 +123,8 @@ def _make_writable(run:RunDir):
 def set_aside(run:RunDir)->RunDir: # where it is now
     "Keep a run under the first free of NAME.1, NAME.2, …"
     n = 1
-    while run.path.with_name(f'{run.name}.{n}').exists(): n += 1
+    while run.path.with_name(f'{run.name}.{n}').exists():
+        n += 1
     old = RunDir(run.path.rename(run.path.with_name(f'{run.name}.{n}')))
     for path in list(old.path.glob(f'{run.name}.*')):
         path.rename(old.path/path.name.replace(run.name, old.name, 1))

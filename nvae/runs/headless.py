@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['is_done', 'summary_of_run', 'execute', 'new_kernel', 'send', 'attend', 'ask_to_stop', 'asked_to_stop',
-           'Ended', 'outcome', 'how_stopped', 'train_headless', 'refuse_missing_folder', 'trained',
-           'run_watched']
+           'Ended', 'outcome', 'how_stopped', 'train_headless', 'refuse_missing_folder', 'trained']
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-003
 import os
@@ -38,10 +37,9 @@ def summary_of_run(run:RunDir)->str:
             f"{shown(run.model)}")
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-008
-def execute(notebook,        # what to run, with a cell tagged `parameters`
-            output,          # where the executed notebook goes; saved again and again while it runs
-            parameters:dict, # of that cell
-            kernel):         # a jupyter_client AsyncKernelManager that hasn't started
+def execute(notebook, output, # what to run; where the executed notebook goes, saved again and again while it runs
+            parameters:dict,  # for the cell of that tag
+            kernel):          # a jupyter_client AsyncKernelManager that hasn't started
     "Execute a notebook with papermill; raises what papermill raises"
     import logging
 
@@ -66,10 +64,8 @@ def send(kernel, signum):
     with suppress(ProcessLookupError):
         if kernel.has_kernel and kernel.provisioner.pid: os.kill(kernel.provisioner.pid, signum)
 
-def attend(future, kernel, # of the thread that executes the notebook, and what it runs in
-           run:RunDir,
-           show,           # called again and again with what status.json says
-           got:list):      # signals, as they come
+def attend(future, kernel, run:RunDir, # of the thread that executes the notebook, and what it runs in
+           show, got:list): # called again and again with what status.json says; signals, as they come
     "Show how the run goes until the notebook has ended, and pass signals on"
     passed_on = 0
     while not future.done():
@@ -91,10 +87,9 @@ def ask_to_stop(run:RunDir):
 
 def asked_to_stop(run:RunDir)->bool:
     "Has somebody asked since the last look?"
-    try:
-        (run.path/'.stop').unlink()
-    except FileNotFoundError: return False
-    return True
+    found = (run.path/'.stop').exists()
+    (run.path/'.stop').unlink(missing_ok=True)
+    return found
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-015
 class Ended(NamedTuple):
@@ -132,13 +127,9 @@ def how_stopped(name:str, got:list, status:dict)->str|None: # name: of the excep
         return "stopped when it was trained, before the rest of its notebook; the same command does that"
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-017
-def train_headless(name:str,     # a configuration's name, or the path of a YAML file
-                   overrides=(), # {'epochs': 3} or ['epochs=3']
-                   data=None,    # a folder of images or a data set's name, in place of the configured one
-                   fresh=False,  # begin anew; an older run of this name is kept as NAME.1
-                   runs='runs',  # folder of all runs
-                   processes=1,  # on this machine
-                  )->int:        # exit code
+def train_headless(name:str, overrides=(), data=None, # as for `configured`
+                   fresh=False, runs='runs',          # as for `open_run`
+                   processes=1)->int:                 # on this machine; returns the exit code
     "Train in a notebook of its own, or go on with it; raises `BadInput`, before anything is started if possible"
     cfg = configured(name, overrides, data)
     run = open_run(cfg, runs, fresh)
@@ -158,23 +149,18 @@ def refuse_missing_folder(cfg:Config):
     "Raises `BadInput` for a folder of images that isn't there, before a kernel finds that out"
     if cfg.data.dataset == 'folder' and cfg.data.root: image_folder(cfg.data.root)
 
-def trained(run:RunDir,      # that nobody else is training
-            parameters:dict, # of the training notebook
-            show)->Ended:    # called again and again with what status.json says
-    "Execute the training notebook to its end; raises `BadInput` that only shows when it runs"
+def trained(run:RunDir, parameters:dict, # that nobody else is training; of the training notebook
+            show)->Ended:                # called again and again with what status.json says
+    "Execute the training notebook in a thread while this one watches; raises `BadInput` that only shows when it runs"
     from nvae.machine import signals  # and with it PyTorch, which whoever lists the runs doesn't need
+    notebook = find_asset('nbs') / 'workbench/00_train.ipynb'
     with signals() as got:
         write_status(run, state='starting', message='starting the kernel')
         try:
-            return outcome(run_watched(run, parameters, show, got), got, run)
+            with new_kernel() as kernel, ThreadPoolExecutor(1) as pool:
+                future = pool.submit(execute, notebook, run.notebook, parameters, kernel)
+                attend(future, kernel, run, show, got)
+            return outcome(future.exception(), got, run)
         finally:
             if read_status(run).get('state') in ('starting', 'preparing'):
                 write_status(run, state='interrupted' if got else 'failed', message='ended before training began')
-
-def run_watched(run:RunDir, parameters:dict, show, got:list)->Exception|None: # as for `trained`, `attend`
-    "Execute the training notebook in a thread while this one watches; what it raised, or None"
-    notebook = find_asset('nbs')/'workbench/00_train.ipynb'
-    with new_kernel() as kernel, ThreadPoolExecutor(1) as pool:
-        future = pool.submit(execute, notebook, run.notebook, parameters, kernel)
-        attend(future, kernel, run, show, got)
-        return future.exception()

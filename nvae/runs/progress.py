@@ -30,9 +30,8 @@ def status_line(s:dict)->str:
 # %% ../../nbs/engine/runs/02_progress.ipynb #11-watch-008
 class Bar:
     "A progress bar in a terminal, plain lines elsewhere"
-    def __init__(self, name:str,  # of the run
-                 out=None,        # where to write; standard output if not given
-                 every:float=30.): # seconds between plain lines
+    def __init__(self, name:str, out=None, # of the run; where to write, standard output if not given
+                 every:float=30.):         # seconds between plain lines
         self.name, self.every = name, every
         self.out = out or sys.stdout
         self.live = self.out.isatty()
@@ -41,26 +40,24 @@ class Bar:
     def show(self, s:dict): # what status.json says
         "Redraw the bar, or write a line when it is time for one"
         if self.live:
-            return self._write('\r' + self._bar(s, shutil.get_terminal_size().columns - 1))
-        line, now = status_line(s), time.monotonic()
+            bar = self._bar(s, shutil.get_terminal_size().columns - 1)
+            return print('\r' + bar, end='', file=self.out, flush=True)
+        line = status_line(s)
+        now = time.monotonic()
         if line == self.line or now - self.last < self.every: return
         self.line, self.last = line, now
-        self._write(f"{self.name}: {line}\n")
+        print(f"{self.name}: {line}", file=self.out, flush=True)
 
     def close(self, line:str):
         "Take the bar away and leave a last line"
         erase = '\r\x1b[K' if self.live else ''
-        self._write(f"{erase}{self.name}: {line}\n")
+        print(f"{erase}{self.name}: {line}", file=self.out, flush=True)
 
     def _bar(self, s:dict, width:int)->str:
         done = s.get('step', 0) / max(1, s.get('steps', 1))
         blocks = '█' * round(12 * done)
         line = f"{self.name} {blocks:░<12} {done:4.0%} {status_line(s)}"
         return line[:width].ljust(width)
-
-    def _write(self, text:str):
-        self.out.write(text)
-        self.out.flush()
 
 # %% ../../nbs/engine/runs/02_progress.ipynb #11-watch-015
 class Board:
@@ -84,8 +81,9 @@ class Board:
 
         from nvae.plots.curves import draw_curves  # and with it matplotlib, which a terminal's line doesn't need
         if not any(r['kind'] == 'train' for r in records): return None
+        figure = draw_curves(records)
         png = io.BytesIO()
-        draw_curves(records).savefig(png, format='png', dpi=80)
+        figure.savefig(png, format='png', dpi=80)
         return Image(png.getvalue())
 
     def _show(self, text, figure):
