@@ -13,7 +13,7 @@ import psutil
 import pytest
 from small_models import small_run
 
-COMMAND = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())']
+COMMAND = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())']
 DISPLAYS = 'DISPLAY', 'WAYLAND_DISPLAY'
 
 

@@ -54,7 +54,7 @@ def test_help_answers_at_once_and_loads_nothing_heavy(process):
         assert process('--help').returncode == 0
         return time.perf_counter() - start
     assert min(seconds() for _ in range(5)) < 0.6
-    imported = subprocess.run([sys.executable, '-X', 'importtime', '-c', "from nvae.cli import main; main(['--help'])"], capture_output=True, text=True).stderr
+    imported = subprocess.run([sys.executable, '-X', 'importtime', '-c', "from nvae.cli.main import main; main(['--help'])"], capture_output=True, text=True).stderr
     assert not re.search(r'\| +(torch|matplotlib|accelerate|numpy|PIL)$', imported, re.M)
 
 

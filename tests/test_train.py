@@ -388,7 +388,7 @@ def test_the_command_is_refused_beside_a_training(tmp_path):
     "Exit code 2 and one line that names who is at it"
     cfg = config()
     (tmp_path/'small.yaml').write_text(cfg.to_yaml())
-    command = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())', 'train', tmp_path/'small.yaml', '--runs', tmp_path]
+    command = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())', 'train', tmp_path/'small.yaml', '--runs', tmp_path]
     with held(open_run(cfg, tmp_path)): done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and f'process {os.getpid()} ' in done.stderr and len(done.stderr.strip().splitlines()) == 1
 

@@ -19,7 +19,7 @@ from nvae.runs.folder import RunDir, held, holder, read_metrics, read_status, wr
 from nvae.runs.listing import stop_run
 from nvae.schedule.dispatch import run_plan
 
-NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())']
+NVAE = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())']
 SIZE = {**MODEL, 'channels': 4}
 DATA = dict(n_train=16, n_test=8)
 SHORT = {**TRAIN, 'epochs': 2, 'ema_decay': 0}

@@ -209,7 +209,7 @@ def small(tmp_path, monkeypatch):
 
 
 def start(*args):
-    command = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())', 'train', *args]
+    command = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())', 'train', *args]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 

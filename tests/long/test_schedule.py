@@ -18,7 +18,7 @@ from nvae.runs.folder import RunDir, holder, open_run, read_status
 from nvae.training.fit import fit
 
 DATA = dict(n_train=48, n_test=8)
-NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())', 'train']
+NVAE = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())', 'train']
 
 
 @pytest.fixture
