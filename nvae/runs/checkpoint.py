@@ -117,7 +117,7 @@ def read_checkpoint(path)->dict: # what `save_checkpoint` was given, and its for
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as e:
         if getattr(e, 'errno', None): raise _unreadable(path, e) from None # the disk's error, not PyTorch's
         raise _damaged(path, e, "take another checkpoint of that run") from None
-    if not isinstance(content, dict) or content.get('format') != 'nvae.runs.checkpoint':
+    if not isinstance(content, dict) or content.get('format') != 'nvae.checkpoint':
         raise BadInput(_FOREIGN_CHECKPOINT.format(shown(path)))
     check_format(content.get('version', FORMAT), path)
     return content
@@ -201,7 +201,7 @@ def save_checkpoint(content:dict, path, # tensors and plain values, and where: N
                     keep:bool=True)->Path: # keep the file that was there as NAME.previous.checkpoint
     "Write a checkpoint whole or not at all; raises `OSError` where there is no room or no right to write"
     path = Path(path)
-    archive = dict(format='nvae.runs.checkpoint', version=FORMAT, method=METHOD, **content)
+    archive = dict(format='nvae.checkpoint', version=FORMAT, method=METHOD, **content)
     with replacing(path) as temporary:
         _write_archive(archive, temporary)
         if keep and path.exists(): keep_previous(path)
