@@ -38,7 +38,7 @@ class RunDir:
     def __repr__(self): return f"RunDir({shown(self.path)})"
 
 # %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-010
-def holder(run:RunDir)->dict|None: # pid, host and start of the process that writes to this run, None when nobody does
+def holder(run:RunDir)->dict|None: # pid, host and start of the process that writes here; None: nobody does
     "Who is training here?"
     try:
         f = open(run.lock)
