@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import BadInput, nearest
 from ..files import shown
-from .folder import RunDir, holder, read_metrics, read_status
+from .folder import RunDir, lock_holder, read_metrics, read_status
 from .headless import ask_to_stop, asked_to_stop
 from .progress import clock
 
@@ -28,7 +28,7 @@ def state_of(run:RunDir)->str: # '' where there is no run
     status = read_status(run)
     said = status.get('state', 'broken' if run.checkpoint.exists() else '')
     if said in ('', 'done', 'interrupted', 'failed'): return said
-    if holder(run) is not None: return said
+    if lock_holder(run) is not None: return said
     fresh = said in ('starting', 'preparing') and time.time() - status['updated'] < STARTING
     return said if fresh else 'broken'
 
@@ -132,7 +132,7 @@ def stop_run(run:RunDir, noticed:float=NOTICED)->str: # how it ended
 
 def interrupt_holder(run:RunDir):
     "Ctrl-C to the process that trains; raises `BadInput` where it is on another machine"
-    who = dict(pid='?', host='another machine') | (holder(run) or {})
+    who = dict(pid='?', host='another machine') | (lock_holder(run) or {})
     if who['host'] != os.uname().nodename:
         raise BadInput(_OUT_OF_REACH.format(name=run.name, **who))
     with suppress(ProcessLookupError): os.kill(who['pid'], signal.SIGINT)

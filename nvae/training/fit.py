@@ -28,7 +28,7 @@ from ..machine import stop_requests
 from ..network.model import NVAE
 from ..noise import own_generators, seed_from
 from ..runs.checkpoint import newest_checkpoint, save_checkpoint
-from ..runs.folder import RunDir, held, read_metrics, read_status, rewind_metrics, write_status
+from ..runs.folder import RunDir, read_metrics, read_status, rewind_metrics, run_lock, write_status
 from .accelerator import tracker_settings
 from nvae.training.distributed import (
     averaged,
@@ -277,7 +277,7 @@ def fit(cfg:Config,
     """Train, or go on with, a run. Raises `BadInput` (in use, another network, no data), `Interrupted` (Ctrl-C or
     SIGTERM; a checkpoint was written) and `TrainingFailed` (numbers that stay non-finite, a disk that is full)."""
     main = this_process().is_main_process
-    lock = held(run) if main else nullcontext()
+    lock = run_lock(run) if main else nullcontext()
     how_it_ends = reported(run) if main else nullcontext()
     with lock, own_generators(), stop_requests() as stops, how_it_ends:
         state = start_or_resume(cfg, run, loaders)
