@@ -21,7 +21,7 @@ from .evaluation.likelihood import summary
 from .files import shown, write_text
 from .network.cost import n_parameters
 from .network.model import NVAE
-from .runs.checkpoint import fits_half, load_model, model_hash, save_model
+from .runs.checkpoint import fits_half, is_hash_of, load_model, model_hash, save_model
 from .sampling.provenance import save_drawing
 from .sampling.recipe import Recipe
 
@@ -29,20 +29,17 @@ from .sampling.recipe import Recipe
 FILE, RESULTS, SAMPLES = 'model.safetensors', 'results.json', 'samples.png'
 SHOWN = Recipe(n=16, temperature=.7) # the samples on a card
 
-_NO_PROTOCOL = ("a result without its protocol can't go on a card; "
-                "give the whole record that `nvae evaluate --json` prints")
+_NO_PROTOCOL = "a result without its protocol can't go on a card; give the record that `nvae evaluate --json` prints"
 _OTHER_WEIGHTS = "a result was measured on other weights ({:.16}) than these ({:.16}); evaluate this model"
 
-def own_results(network:NVAE,
-                results,     # records of `evaluate`
-               )->list:
+def own_results(network:NVAE, results)->list: # records of `evaluate`
     "The records, names for this machine's paths; raises `BadInput` for one of other weights, or without a protocol"
-    own, public = model_hash(network), []
+    public = []
     for result in results:
         protocol = result.get('protocol', {})
         measured = protocol.get('model_sha256')
         if measured is None: raise BadInput(_NO_PROTOCOL)
-        if measured != own: raise BadInput(_OTHER_WEIGHTS.format(measured, own))
+        if not is_hash_of(network, measured): raise BadInput(_OTHER_WEIGHTS.format(measured, model_hash(network)))
         names = {key: Path(protocol[key]).name for key in ('root', 'model_file') if protocol.get(key)}
         public.append({**result, 'protocol': protocol | names})
     return public
@@ -54,7 +51,6 @@ def without_root(network:NVAE)->NVAE:
     public.config = network.config.model_copy(update=dict(data=data))
     return public
 
-# %% ../nbs/engine/sharing/03_hub.ipynb #16a-hub-n000
 CARD = """\
 ---
 {{ card_data }}
@@ -75,7 +71,6 @@ images of {{ size }}.
 BatchNorm re-estimated in {{ samples.iterations }} passes.*
 
 ## Use
-
 ```python
 from nvae import sample_images
 from nvae.hub import from_pretrained
@@ -84,23 +79,20 @@ sample_images(model, 9, {{ samples.temperature }})
 ```
 
 ## Results
-
 As records, with all of their protocol, in `{{ records }}`.
 
 {{ measured }}
 
 ## Configuration
-
 ```yaml
 {{ configuration }}
 ```
 """
 
-def model_card(network:NVAE, results:list,
-               samples:Recipe,    # of the grid
-               notes:str='',      # Markdown of one's own
-               license:str | None=None,  # as the Hub calls it: 'mit', 'cc-by-4.0'; none: the card has no such field
-               name:str='FOLDER', # what `from_pretrained` is to be given
+def model_card(network:NVAE, results:list, samples:Recipe, # of the grid
+               notes:str='',            # Markdown of one's own
+               license:str | None=None, # as the Hub calls it: 'mit', 'cc-by-4.0'; none: the card has no such field
+               name:str='FOLDER',       # what `from_pretrained` is to be given
               )->ModelCard:
     "The page that stands before a model, as the Hub's own type"
     cfg = network.config
@@ -109,7 +101,7 @@ def model_card(network:NVAE, results:list,
     measured = [f'```\n{summary(result).strip()}\n```' for result in results]
     return ModelCard.from_template(
         header, template_str=CARD, cfg=cfg, samples=samples, notes=notes, name=name, picture=SAMPLES, records=RESULTS,
-        n_groups=len(cfg.model.latent_shapes), n_parameters=f'{n_parameters(network):,}',
+        n_groups=cfg.model.total_groups, n_parameters=f'{n_parameters(network):,}',
         size=' × '.join(map(str, cfg.model.size)), measured='\n\n'.join(measured) or 'None yet.',
         configuration=cfg.to_yaml().strip())
 
@@ -117,10 +109,8 @@ def model_card(network:NVAE, results:list,
 def save_pretrained(network:NVAE, folder, # made if it isn't there; files of an earlier call are replaced, the card too
                     results=(),           # records of `evaluate`
                     samples:Recipe=SHOWN, # of the grid on the card
-                    notes:str='',         # Markdown of one's own for the card
-                    license:str | None=None,     # as the Hub calls it: 'mit', 'cc-by-4.0'
-                    half:bool | None=None,       # weights in 16 bits, as in `save_model`; none: where nothing is lost by it
-                    name:str='FOLDER',    # what the card says that `from_pretrained` is to be given
+                    notes='', license:str | None=None, name='FOLDER', # as for `model_card`
+                    half:bool | None=None, # weights in 16 bits, as in `save_model`; none: where nothing is lost by it
                    )->Path:
     "Write a folder for the Hub; raises `BadInput` for results of other weights, or where it can't be written"
     folder, public = Path(folder), without_root(network)
@@ -138,10 +128,10 @@ def save_pretrained(network:NVAE, folder, # made if it isn't there; files of an 
 
 # %% ../nbs/engine/sharing/03_hub.ipynb #16a-hub-014
 def push_to_hub(network:NVAE, repo_id:str, # 'somebody/a-name'; made if it isn't there
-                results=(), private:bool | None=None, token:str | None=None, branch:str | None=None, create_pr:bool | None=None,
-                commit_message:str='Push model using nvae', # these as `huggingface_hub` has them
-                **card,                    # samples, notes, license, half: as for `save_pretrained`
-               )->str:                     # address of the commit
+                results=(),                # records of `evaluate`
+                private:bool | None=None, token:str | None=None, branch:str | None=None, create_pr:bool | None=None,
+                commit_message='Push model using nvae', # these as `huggingface_hub` has them
+                **card)->str: # samples, notes, license, half: as for `save_pretrained`; returns the commit's address
     "The folder of `save_pretrained`, uploaded; raises `BadInput` where the Hub doesn't let us"
     hub = HfApi(token=token)
     with tempfile.TemporaryDirectory() as folder:
@@ -152,10 +142,8 @@ def push_to_hub(network:NVAE, repo_id:str, # 'somebody/a-name'; made if it isn't
             return hub.upload_folder(repo_id=repo, folder_path=folder, commit_message=commit_message, revision=branch,
                                      create_pr=create_pr)
 
-def from_pretrained(name,        # a folder, or the id of a repository: 'somebody/a-name'
-                    device=None, # where to put it; none: the best there is
-                    **where,     # revision, cache_dir, token, local_files_only, …: as for `hf_hub_download`
-                   )->NVAE:      # in eval mode
+def from_pretrained(name, device=None, # a folder, or the id of a repository: 'somebody/a-name'; none: the best there is
+                    **where)->NVAE:    # revision, cache_dir, token, local_files_only, …: as for `hf_hub_download`
     "The network of a folder or of the Hub; raises `BadInput` where there is none, or it isn't one of ours"
     if Path(name).is_file(): raise BadInput(f"{shown(name)} is a file: nvae.load reads those")
     if Path(name).is_dir(): return load_model(Path(name) / FILE, device)

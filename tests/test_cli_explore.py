@@ -16,35 +16,59 @@ from nvae.network.model import NVAE
 from nvae.plots.pictures import read_png_meta
 from nvae.runs.checkpoint import load_model, save_model
 
+TINY = dict(image_size=16, channels=8, n_groups=1, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2)
 
-def small(**kw):
+
+def small(**settings):
+    "A network that was never trained"
     torch.manual_seed(0)
-    return NVAE(Config(name='small', model=ModelConfig(**{**dict(image_size=16, channels=8, n_groups=1, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2), **kw}))).eval()
+    return NVAE(Config(name='small', model=ModelConfig(**{**TINY, **settings}))).eval()
 
 
 @pytest.fixture(scope='session')
-def model_file(tmp_path_factory): return save_model(small(), tmp_path_factory.mktemp('models') / 'small.model')
+def model_file(tmp_path_factory):
+    return save_model(small(), tmp_path_factory.mktemp('models') / 'small.model')
 
 
 @pytest.fixture
 def pictures(tmp_path):
     "A folder of ten images that are not of the model's size"
     (tmp_path / 'pictures').mkdir()
-    for i in range(10): Image.effect_noise((40, 30), 40 + 10 * i).convert('RGB').save(tmp_path / f'pictures/{i}.png')
+    for i in range(10):
+        Image.effect_noise((40, 30), 40 + 10 * i).convert('RGB').save(tmp_path / f'pictures/{i}.png')
     return tmp_path / 'pictures'
 
 
-def said(done, code, words): return done.returncode == code and len(done.stderr.splitlines()) == 1 and words in done.stderr
+@pytest.fixture
+def filled(model_file, pictures):
+    "Arguments with the paths of the model and of the pictures in them"
+    def fill(args):
+        return [a.replace('{model}', str(model_file)).replace('{pictures}', str(pictures)) for a in args]
+    return fill
 
 
-@pytest.mark.parametrize('args', [['sample', '{model}', '0.7', '1', '--n', '3', '--seed', '5'], ['sample', '{model}', '0.9,0.5', '0', '--pixels', 'sample'],
-                                  ['explore', '{model}', '0.7', '1', '--n', '2', '--strength', '2'], ['explore', '{model}', '0.7', '0', '--difference', '--group', 'scale 0', '--cell', '1,2'],
-                                  ['sample', '{model}', '--sweep', '0.5,1', '--n', '2'], ['interpolate', '{model}', '{pictures}/1.png', '{pictures}/2.png', '3', '--space', 'noise', '--path', 'spherical', '--group', '0'],
-                                  ['mix', '{model}', '{pictures}/1.png', '{pictures}/2.png']])
-def test_a_picture_is_made_again_to_the_byte(nvae, model_file, pictures, tmp_path, args):
-    path = nvae(*(a.replace('{model}', str(model_file)).replace('{pictures}', str(pictures)) for a in args)).stdout.strip()
+def said(done, code, words):
+    return done.returncode == code and len(done.stderr.splitlines()) == 1 and words in done.stderr
+
+
+MADE = [
+    ['sample', '{model}', '0.7', '1', '--n', '3', '--seed', '5'],
+    ['sample', '{model}', '0.9,0.5', '0', '--pixels', 'sample'],
+    ['sample', '{model}', '--sweep', '0.5,1', '--n', '2'],
+    ['explore', '{model}', '0.7', '1', '--n', '2', '--strength', '2'],
+    ['explore', '{model}', '0.7', '0', '--difference', '--group', 'scale 0', '--cell', '1,2'],
+    ['interpolate', '{model}', '{pictures}/1.png', '{pictures}/2.png', '3', '--space', 'noise', '--path', 'spherical',
+     '--group', '0'],
+    ['mix', '{model}', '{pictures}/1.png', '{pictures}/2.png'],
+]
+
+
+@pytest.mark.parametrize('args', MADE)
+def test_a_picture_is_made_again_to_the_byte(nvae, filled, model_file, tmp_path, args):
+    path = nvae(*filled(args)).stdout.strip()
     again = nvae('sample', '--like', path, '--out', 'again.png')
-    assert again.stdout.strip() == 'again.png' and (tmp_path / 'again.png').read_bytes() == (tmp_path / path).read_bytes()
+    assert again.stdout.strip() == 'again.png'
+    assert (tmp_path / 'again.png').read_bytes() == (tmp_path / path).read_bytes()
     assert read_png_meta(path)['model'] == str(model_file)
 
 
@@ -57,8 +81,9 @@ def test_like_finds_a_model_that_moved_when_told(nvae, tmp_path):
 
 
 def test_a_picture_without_a_recipe_tells_the_command_that_made_it(nvae, model_file, pictures, tmp_path):
-    args = ['reconstruct', model_file, pictures / '1.png', pictures / '2.png', '--groups', 1, '--temperature', '0.5,0.7', '--sample', '--seed', 4]
-    line = read_png_meta(nvae(*args, '--out', 'a.png').stdout.strip())['command']
+    options = ['--groups', 1, '--temperature', '0.5,0.7', '--sample', '--seed', 4]
+    done = nvae('reconstruct', model_file, pictures / '1.png', pictures / '2.png', *options, '--out', 'a.png')
+    line = read_png_meta(done.stdout.strip())['command']
     assert said(nvae('sample', '--like', 'a.png'), 2, line)
     assert nvae(*shlex.split(line)[1:], '--out', 'b.png').returncode == 0
     assert (tmp_path / 'a.png').read_bytes() == (tmp_path / 'b.png').read_bytes()
@@ -67,14 +92,21 @@ def test_a_picture_without_a_recipe_tells_the_command_that_made_it(nvae, model_f
 def cells(path, n_rows, n_cols, size=16, pad=2):
     "The images of a grid, row by row, from its lower right corner (labels stand to the left)"
     image = Image.open(path).convert('RGB')
-    left, top = image.width - n_cols * (size + pad), image.height - n_rows * (size + pad)
-    return [[image.crop((left + c * (size + pad), top + r * (size + pad), left + c * (size + pad) + size, top + r * (size + pad) + size)).tobytes() for c in range(n_cols)] for r in range(n_rows)]
+    lefts = range(image.width - n_cols * (size + pad), image.width, size + pad)
+    tops = range(image.height - n_rows * (size + pad), image.height, size + pad)
+    def cut(left, top): return image.crop((left, top, left + size, top + size)).tobytes()
+
+    return [[cut(left, top) for left in lefts] for top in tops]
 
 
 def test_a_sweep_has_the_same_noise_in_every_row(nvae, model_file):
-    rows = cells(nvae('sample', model_file, '--sweep', '0.5,1,0', '--n', 3, '--seed', 2).stdout.strip(), 3, 3)
-    (alone,) = cells(nvae('sample', model_file, '--sweep', '0.5', '--n', 3, '--seed', 2, '--out', 'one.png').stdout.strip(), 1, 3)
-    assert rows[0] == alone != rows[1] and len(set(alone)) == 3 and len(set(rows[2])) == 1
+    def sweep(temperatures, *more):
+        return nvae('sample', model_file, '--sweep', temperatures, '--n', 3, '--seed', 2, *more).stdout.strip()
+
+    rows = cells(sweep('0.5,1,0'), 3, 3)
+    (alone,) = cells(sweep('0.5', '--out', 'one.png'), 1, 3)
+    assert rows[0] == alone != rows[1]
+    assert len(set(alone)) == 3 and len(set(rows[2])) == 1
 
 
 def test_mixing_begins_with_one_image_and_ends_with_the_other(nvae, model_file, pictures):
@@ -84,70 +116,97 @@ def test_mixing_begins_with_one_image_and_ends_with_the_other(nvae, model_file, 
     assert mixed[0] == other[2] != mixed[2] == other[0]
 
 
-@pytest.mark.parametrize('args,words', [(['sample', '0.7', '0'], '9 of 9 images'), (['explore', '0.7', '0', '--n', '2', '--group', '0'], '2 of 2 images'), (['reconstruct', '{pictures}/1.png'], '1 of 1 images'),
-                                        (['interpolate', '{pictures}/1.png', '{pictures}/2.png', '4'], '4 of 6 images')])
-def test_images_that_are_not_finite_are_counted_and_not_shown(nvae, pictures, tmp_path, args, words):
+NOT_FINITE = [
+    (['sample', '0.7', '0'], '9 of 9 images'),
+    (['explore', '0.7', '0', '--n', '2', '--group', '0'], '2 of 2 images'),
+    (['reconstruct', '{pictures}/1.png'], '1 of 1 images'),
+    (['interpolate', '{pictures}/1.png', '{pictures}/2.png', '4'], '4 of 6 images'),
+]
+
+
+@pytest.mark.parametrize('args,words', NOT_FINITE)
+def test_images_that_are_not_finite_are_counted_and_not_shown(nvae, filled, tmp_path, args, words):
     model = small()
-    with torch.no_grad(): model.head[1].bias.fill_(float('nan'))
+    with torch.no_grad():
+        model.head[1].bias.fill_(float('nan'))
     save_model(model, tmp_path / 'nan.model')
-    done = nvae(args[0], 'nan.model', *(a.replace('{pictures}', str(pictures)) for a in args[1:]), '--out', 'a.png')
+    done = nvae(args[0], 'nan.model', *filled(args[1:]), '--out', 'a.png')
     assert done.returncode == 0 and words in done.stderr
-    assert np.all(np.asarray(Image.open(tmp_path / 'a.png').convert('RGB')) == 128, axis=-1).sum() >= int(words.split()[0]) * 16 * 16
+    grey = np.all(np.asarray(Image.open(tmp_path / 'a.png').convert('RGB')) == 128, axis=-1)
+    assert grey.sum() >= int(words.split()[0]) * 16 * 16
     assert said(nvae('sample', 'nan.model', '0.7', '2'), 2, 'none of 2 passes')
 
 
 def test_explore_has_a_row_per_group(nvae, model_file):
-    heights = {name: Image.open(nvae('explore', model_file, '0.7', '0', '--n', '1', *more, '--out', f'{name}.png').stdout.strip()).height
-               for name, more in dict(all=[], one=['--group', '1'], scales=['--group', 'scale 1', '--group', 'scale 0']).items()}
-    assert heights['all'] == heights['scales'] == 2 * heights['one'] + 2
+    def height(*groups):
+        named = [word for group in groups for word in ('--group', group)]
+        return Image.open(nvae('explore', model_file, '0.7', '0', '--n', '1', *named).stdout.strip()).height
+
+    assert height() == height('scale 1', 'scale 0') == 2 * height('1') + 2
 
 
 def test_evaluate_reports_a_figure_with_its_protocol(nvae, model_file, pictures):
     line = nvae('evaluate', model_file, '--data', pictures, '--importance-samples', 3, '--seed', 2, '--json').stdout
     result = json.loads(line)
-    assert line.count('\n') == 1 and result['unit'] == 'bits/dim' and result['nll'] <= result['nelbo']
-    p = result['protocol']
-    assert {k: p[k] for k in ('data', 'images', 'importance_samples', 'seed', 'n_bits', 'batchnorm', 'dimensions')} == dict(
-        data='folder', images=1, importance_samples=3, seed=2, n_bits=8, batchnorm='stored statistics', dimensions=768)
-    assert len(p['model_sha256']) == 64 and p['split'] and p['model_file'] == str(model_file)
+    assert line.count('\n') == 1
+    assert result['unit'] == 'bits/dim' and result['nll'] <= result['nelbo']
+    protocol = result['protocol']
+    assert protocol.items() >= dict(data='folder', images=1, importance_samples=3, seed=2, n_bits=8,
+                                    batchnorm='stored statistics', dimensions=768).items()
+    assert len(protocol['model_sha256']) == 64
+    assert protocol['split'] and protocol['model_file'] == str(model_file)
     text = nvae('evaluate', model_file, '--data', pictures, '--importance-samples', 3, '--seed', 2).stdout
     assert f"{result['nll']:.4f}" in text and 'K = 3' in text
 
 
 def test_evaluate_takes_so_many_images_so_many_at_a_time(nvae, model_file, pictures):
-    def of(*more): return json.loads(nvae('evaluate', model_file, '--data', pictures, '--importance-samples', 4, '--json', *more).stdout)
-    a, b = of('--limit', 1, '--batch-size', 2), of('--batch-size', 64)
-    assert a['protocol']['batch_size'] == 2 and a['protocol']['images'] == 1 and a['nelbo_se'] is None
-    assert a['nelbo'] != b['nelbo'] and a['nelbo'] == pytest.approx(b['nelbo'], rel=.05)
+    args = ['evaluate', model_file, '--data', pictures, '--importance-samples', 4, '--json']
+    few = json.loads(nvae(*args, '--limit', 1, '--batch-size', 2).stdout)
+    all_at_once = json.loads(nvae(*args, '--batch-size', 64).stdout)
+    assert (few['protocol']['batch_size'], few['protocol']['images'], few['nelbo_se']) == (2, 1, None)
+    assert few['nelbo'] != all_at_once['nelbo'] == pytest.approx(few['nelbo'], rel=.05)
 
 
 def test_evaluate_with_fid_at_the_temperature_asked_for(nvae, model_file, pictures, monkeypatch):
     from test_evaluate import Mean
 
-    import nvae.evaluation.likelihood as measuring
+    import nvae.evaluation.fid as measuring
     asked, metric = [], measuring.fid_metric
-    def instead(feature, weights): asked.append((feature, weights)); return metric(Mean())
+
+    def instead(feature, weights):
+        asked.append((feature, weights))
+        return metric(Mean())
+
     monkeypatch.setattr(measuring, 'fid_metric', instead)
-    args = ['evaluate', model_file, '--data', pictures, '--fid', '--samples', 6, '--temperature', '0.5,0.9', '--iterations', 1, '--inception', pictures / '1.png']
+    args = ['evaluate', model_file, '--data', pictures, '--fid', '--samples', 6, '--temperature', '0.5,0.9',
+            '--iterations', 1, '--inception', pictures / '1.png']
     found = json.loads(nvae(*args, '--json').stdout)['fid']
-    assert found['protocol'].items() >= dict(samples=6, images=9, temperature=[.5, .9], iterations=1).items() and found['fid'] > 0
-    assert asked == [(None, pictures / '1.png')] and f"{found['fid']:.2f}" in nvae(*args).stdout
+    assert found['protocol'].items() >= dict(samples=6, images=9, temperature=[.5, .9], iterations=1).items()
+    assert found['fid'] > 0
+    assert asked == [(None, pictures / '1.png')]
+    assert f"{found['fid']:.2f}" in nvae(*args).stdout
 
 
-@pytest.mark.skipif(importlib.util.find_spec('torch_fidelity') is not None, reason='with torch-fidelity the weights can be fetched')
+HAS_WEIGHTS = importlib.util.find_spec('torch_fidelity') is not None
+
+
+@pytest.mark.skipif(HAS_WEIGHTS, reason='with torch-fidelity the weights can be fetched')
 def test_fid_without_its_network_says_how_to_get_it(nvae, model_file, pictures):
     assert said(nvae('evaluate', model_file, '--data', pictures, '--fid'), 2, 'pip install torch-fidelity')
 
 
 def test_evaluate_is_repeatable(nvae, model_file, pictures):
-    a, b, c = (json.loads(nvae('evaluate', model_file, '--data', pictures, '--seed', s, '--json').stdout)['nelbo'] for s in (0, 0, 1))
-    assert a == b != c
+    def nelbo(seed):
+        return json.loads(nvae('evaluate', model_file, '--data', pictures, '--seed', seed, '--json').stdout)['nelbo']
+
+    assert nelbo(0) == nelbo(0) != nelbo(1)
 
 
 def test_an_official_checkpoint_converts_evaluates_and_samples(nvae, pictures, tmp_path):
     original = small(image_size=32, n_groups=2, group_divisor=2, channels=16, n_flows=1, n_mix=3)
     weights, args = to_official(original)
-    content = dict(epoch=3, state_dict=weights, optimizer=dict(state={}, param_groups=[]), global_step=99, args=argparse.Namespace(**args), arch_instance='res_mbconv', scheduler={}, grad_scalar={})
+    content = dict(epoch=3, state_dict=weights, optimizer=dict(state={}, param_groups=[]), global_step=99,
+                   args=argparse.Namespace(**args), arch_instance='res_mbconv', scheduler={}, grad_scalar={})
     torch.save(content, tmp_path / 'checkpoint.pt')
     done = nvae('import', 'checkpoint.pt', 'new/ours.model')
     assert (done.returncode, done.stdout.strip()) == (0, 'new/ours.model'), done.stderr
@@ -160,7 +219,8 @@ def test_an_official_checkpoint_converts_evaluates_and_samples(nvae, pictures, t
 BAD = {
     'no file': (['sample'], "Missing argument 'FILE'"),
     'no temperature': (['sample', '{model}'], "Missing argument 'TEMPERATURE'"),
-    'like and a temperature': (['sample', '--like', 'a.png', '{model}', '0.7'], 'leave TEMPERATURE, --sweep and --app out'),
+    'like and a temperature': (
+        ['sample', '--like', 'a.png', '{model}', '0.7'], 'leave TEMPERATURE, --sweep and --app out'),
     'like and an app': (['sample', '--like', 'a.png', '--app'], 'leave TEMPERATURE, --sweep and --app out'),
     'an app and a file': (['interpolate', '{model}', 'a.png', 'b.png', '--app', '--out', 'c.png'], 'leave --out out'),
     'like and a sweep': (['sample', '--like', 'a.png', '{model}', '--sweep', '0.5,1'], 'leave TEMPERATURE, --sweep'),
@@ -186,15 +246,16 @@ BAD = {
     'no such data': (['evaluate', '{model}', '--data', 'nowhere'], 'neither a folder nor a data set'),
     'grey data for a colour model': (['evaluate', '{model}', '--data', 'mnist'], '1 channel'),
     'data of another size': (['evaluate', '{model}', '--data', 'cifar10'], '32×32'),
-    'weights that are not there': (['evaluate', '{model}', '--data', '{pictures}', '--fid', '--inception', 'nowhere.pth'], 'nowhere.pth'),
+    'weights that are not there': (
+        ['evaluate', '{model}', '--data', '{pictures}', '--fid', '--inception', 'nowhere.pth'], 'nowhere.pth'),
     'import of nothing': (['import', 'nowhere.pt', 'a.model'], 'nowhere.pt'),
     'import of something else': (['import', '{pictures}/1.png', 'a.model'], "can't be read as an official checkpoint"),
 }
 
 
 @pytest.mark.parametrize('args,words', BAD.values(), ids=BAD)
-def test_bad_input_costs_one_line(nvae, model_file, pictures, tmp_path, args, words):
-    done = nvae(*(a.replace('{model}', str(model_file)).replace('{pictures}', str(pictures)) for a in args))
+def test_bad_input_costs_one_line(nvae, filled, tmp_path, args, words):
+    done = nvae(*filled(args))
     assert said(done, 2, words), (done.returncode, done.stderr)
     assert not list(tmp_path.glob('*.png')) and not list(tmp_path.glob('*.model'))
 
@@ -203,7 +264,8 @@ def test_a_model_that_changed_is_refused(nvae, tmp_path):
     model = small()
     save_model(model, tmp_path / 'a.model')
     nvae('sample', 'a.model', '0.7', '0', '--out', 'a.png')
-    with torch.no_grad(): model.head[1].bias += .1
+    with torch.no_grad():
+        model.head[1].bias += .1
     save_model(model, tmp_path / 'a.model')
     assert said(nvae('sample', '--like', 'a.png'), 2, 'weights differ')
 
@@ -211,13 +273,20 @@ def test_a_model_that_changed_is_refused(nvae, tmp_path):
 def test_a_malicious_checkpoint_is_refused_and_not_run(nvae, tmp_path):
     class Attack:
         def __reduce__(self): return os.system, (f'touch {tmp_path}/was_run',)
+
     torch.save(dict(state_dict={}, args=Attack()), tmp_path / 'checkpoint.pt')
     assert said(nvae('import', 'checkpoint.pt', 'a.model'), 2, 'without running code from it')
     assert not (tmp_path / 'was_run').exists() and not (tmp_path / 'a.model').exists()
 
 
-@pytest.mark.parametrize('spoil,words', [(lambda w: w.pop('stem.bias'), "'stem.bias' of shape (16,)"), (lambda w: w.update(extra=torch.zeros(1)), "'extra'"),
-                                         (lambda w: w.update({'stem.bias': torch.zeros(3)}), 'expected (16,)')])
+SPOILED = [
+    (lambda weights: weights.pop('stem.bias'), "'stem.bias' of shape (16,)"),
+    (lambda weights: weights.update(extra=torch.zeros(1)), "'extra'"),
+    (lambda weights: weights.update({'stem.bias': torch.zeros(3)}), 'expected (16,)'),
+]
+
+
+@pytest.mark.parametrize('spoil,words', SPOILED)
 def test_state_dicts_that_do_not_fit(nvae, tmp_path, spoil, words):
     weights, args = to_official(small(image_size=32, channels=16, group_divisor=2))
     spoil(weights)

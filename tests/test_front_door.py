@@ -47,6 +47,7 @@ def test_a_type_checker_sees_it(tmp_path):
 @pytest.mark.parametrize('old, new', OLD)
 def test_an_old_module_names_its_successor(old, new):
     successors = re.findall(r'`(nvae\.[\w.]+)`', new)
-    assert successors
-    with pytest.raises(ImportError) as told: exec(f'from nvae.{old} import nothing')
-    if f'nvae.{old}' not in successors: assert successors[0] in str(told.value)
+    with pytest.raises(ImportError) as told:
+        exec(f'from nvae.{old} import nothing')
+    is_elsewhere = successors and f'nvae.{old}' not in successors
+    assert not is_elsewhere or successors[0] in str(told.value)

@@ -10,6 +10,7 @@ from training import images
 
 import nvae
 from nvae.data.sources import loaders_from
+from nvae.runs.checkpoint import read_checkpoint
 from nvae.runs.folder import RunDir, read_metrics
 
 OLD = Path(__file__).parent / 'old'
@@ -17,7 +18,7 @@ PICTURES = sorted(path.name for path in (OLD / 'pictures').glob('*.png'))
 
 
 @pytest.fixture
-def old(tmp_path, monkeypatch):
+def old(nvae, tmp_path, monkeypatch):  # after `nvae`, which goes into a folder of its own
     "A copy of the old files, as the working folder"
     shutil.copytree(OLD, tmp_path / 'old')
     monkeypatch.chdir(tmp_path / 'old')
@@ -50,7 +51,7 @@ def test_a_run_stopped_in_mid_epoch_goes_on(old):
     "It takes the remaining steps, and ends about where the run ended that nothing stopped"
     cfg = nvae.load_config('runs/mid/config.yaml')
     data = loaders_from(cfg, images(40, 0), images(8, 1))
-    assert json.loads((old / 'runs/mid/status.json').read_text())['step'] == 7
+    assert read_checkpoint('runs/mid/mid.checkpoint')['progress']['step'] == 7
     nvae.fit(cfg, nvae.open_run(cfg, 'runs'), data)
     run = RunDir(Path('runs/mid'))
     assert json.loads(run.status.read_text())['step'] == 15

@@ -21,7 +21,7 @@ from nvae.errors import BadInput
 from nvae.noise import own_generators
 from nvae.plots.pictures import to_pil
 from nvae.runs.checkpoint import load_model, previous, read_checkpoint
-from nvae.runs.folder import RunDir, held, open_run, read_metrics, read_status
+from nvae.runs.folder import RunDir, open_run, read_metrics, read_status, run_lock
 from nvae.training.fit import RETURNS, TrainingFailed, fit, forward_backward, train_step
 from nvae.training.monitor import held_out
 from nvae.training.state import contents, new_state, restore
@@ -464,7 +464,7 @@ def test_the_command_is_refused_beside_a_training(tmp_path):
     (tmp_path/'small.yaml').write_text(cfg.to_yaml())
     nvae_command = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())']
     command = [*nvae_command, 'train', tmp_path/'small.yaml', '--runs', tmp_path]
-    with held(open_run(cfg, tmp_path)): done = subprocess.run(command, capture_output=True, text=True)
+    with run_lock(open_run(cfg, tmp_path)): done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert f'process {os.getpid()} ' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

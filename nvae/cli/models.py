@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from .options import File, Json, Overrides, Seed, argument, option, optional, parse_temperatures, switch
+from .options import File, Json, Overrides, Seed, argument, example, option, parse_temperature, switch
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-038
 def about(path)->dict: # plain values
@@ -24,14 +24,9 @@ def about(path)->dict: # plain values
                 latent_shapes=[list(shape) for shape in cfg.latent_shapes], parameters=n_parameters(model),
                 method=model.method, facts=model.facts, config=model.config.to_dict())
 
-# %% ../../nbs/engine/command/03_models.ipynb #19-cli-039
+@example('info runs/quickstart/quickstart.model')
 def info(file: File, as_json: Json = False):
-    """Tell what a model's file holds, and how far it was trained.
-
-    \b
-    Example:
-      nvae info runs/quickstart/quickstart.model
-    """
+    "Tell what a model's file holds, and how far it was trained."
     known = about(file)
     if as_json: return print(json.dumps(known))
     lines = {k: v for k, v in known.items() if k not in ('facts', 'config')} | known['facts']
@@ -39,30 +34,25 @@ def info(file: File, as_json: Json = False):
         print(f'{k:<17} {v}')
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-054
+@example('evaluate runs/quickstart/quickstart.model --importance-samples 100 --limit 500')
 def evaluate(
     file: File,
-    data: Annotated[str | None, optional('--data', 'WHERE',
+    data: Annotated[str | None, option('--data', 'WHERE',
         "a folder of images, or a data set by name; the model's own data if not given")] = None,
     k: Annotated[int, option('--importance-samples', 'K',
         'draws from the posterior per image; the more, the tighter the bound')] = 1,
-    limit: Annotated[int | None, optional('--limit', 'N', 'only the first N images')] = None,
+    limit: Annotated[int | None, option('--limit', 'N', 'only the first N images')] = None,
     with_fid: Annotated[bool, switch('--fid',
         'also the Fréchet distance (FID) of samples to the training images')] = False,
-    n: Annotated[int, option('--samples', None, 'images to draw for --fid')] = 50_000,
-    temperature: Annotated[object, option('--temperature', 'T', 'of those images', parser=parse_temperatures)] = 1.0,
-    iterations: Annotated[int, option('--iterations', None,
+    n: Annotated[int, option('--samples', 'N', 'images to draw for --fid')] = 50_000,
+    temperature: Annotated[object, option('--temperature', 'T', 'of those images', parser=parse_temperature)] = 1.0,
+    iterations: Annotated[int, option('--iterations', 'N',
         "passes that estimate BatchNorm's averages for them", min=0)] = 20,
-    inception: Annotated[Path | None, optional('--inception', 'FILE',
+    inception: Annotated[Path | None, option('--inception', 'FILE',
         "the Inception network's weights, where they can't be fetched")] = None,
-    batch_size: Annotated[int, option('--batch-size', None, 'images times draws in memory at once', min=1)] = 64,
+    batch_size: Annotated[int, option('--batch-size', 'N', 'images times draws in memory at once', min=1)] = 64,
     seed: Seed = 0, as_json: Json = False):
-    """Measure how probable a model finds images it has not seen. Bits per dimension, nats for binary images, and what
-    each group does.
-
-    \b
-    Example:
-      nvae evaluate runs/quickstart/quickstart.model --importance-samples 100 --limit 500
-    """
+    "Measure how probable a model finds images it has not seen. Bits per dimension, or nats, and what each group does."
     from nvae.evaluation.fid import fid
     from nvae.evaluation.likelihood import evaluate as measure
     from nvae.evaluation.likelihood import images_of, summary, with_data
@@ -73,9 +63,8 @@ def evaluate(
     if with_fid:
         distance['fid'] = fid(model, images.train, n, temperature, iterations, seed=seed, weights=inception,
                               progress=True)
-    likelihood = measure(model, images.test, k, limit, seed, batch_size, progress=True, model_file=str(file),
-                         **images.about)
-    result = likelihood | distance
+    result = measure(model, images.test, k, limit, seed, batch_size, progress=True, model_file=str(file),
+                     **images.about) | distance
     print(json.dumps(result) if as_json else summary(result))
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-059
@@ -90,45 +79,32 @@ def write_model(model, out:Path, half=False, **facts)->Path: # as for `save_mode
         return save_model(model, out, half, **facts)
     except OSError as e: raise BadInput(f"{out} can't be written: {e.strerror or e}") from None
 
+@example('import checkpoint.pt celeba64.model')
 def import_official(
     official: Annotated[Path, argument('OFFICIAL', "the official code's checkpoint.pt")], out: Written):
-    """Convert a checkpoint of the official NVAE code. Nothing in it is run.
-
-    \b
-    Example:
-      nvae import checkpoint.pt celeba64.model
-    """
+    "Convert a checkpoint of the official NVAE code. Nothing in it is run."
     from nvae.interop import load_official
     print(write_model(load_official(official), out, imported_from=official.name))
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-062
+@example('export runs/demo/demo.checkpoint demo.model --half')
 def export(
-    file: File, out: Written,
-    half: Annotated[bool, switch('--half', 'keep the weights in 16 bits')] = False):
-    """Write the weights alone, as a .model to use or to give away.
-
-    \b
-    Example:
-      nvae export runs/demo/demo.checkpoint demo.model --half
-    """
+    file: File, out: Written, half: Annotated[bool, switch('--half', 'keep the weights in 16 bits')] = False):
+    "Write the weights alone, as a .model to use or to give away."
     from nvae.runs.checkpoint import load_model
     model = load_model(file, 'cpu')
     print(write_model(model, out, half, **model.facts))
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-065
+@example('bench --config tiny --threads 2')
 def bench(
     config: Annotated[str, option('--config', 'NAME', 'the configuration to measure')] = 'quickstart',
     overrides: Overrides = None,
-    batch_size: Annotated[int, option('--batch-size', None, 'images per training step', min=1)] = 8,
-    threads: Annotated[int | None, optional('--threads', None,
+    batch_size: Annotated[int, option('--batch-size', 'N', 'images per training step', min=1)] = 8,
+    threads: Annotated[int | None, option('--threads', 'N',
         "threads of the processor; PyTorch's choice if not given", min=1)] = None,
-    seconds: Annotated[float, option('--seconds', None, 'for each part, about', min=0)] = 20.0, as_json: Json = False):
-    """Measure training, sampling and data on this machine. Images per second, milliseconds per grid, peak memory.
-
-    \b
-    Example:
-      nvae bench --config tiny --threads 2
-    """
+    seconds: Annotated[float, option('--seconds', 'N', 'for each part, about', min=0)] = 20.0, as_json: Json = False):
+    "Measure training, sampling and data on this machine. Images per second, milliseconds per grid, peak memory."
     from nvae.bench import bench as measure
     from nvae.bench import bench_table
     result = measure(config, overrides or [], batch_size, threads, seconds)

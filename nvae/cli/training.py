@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from .options import Json, Overrides, RunsFolder, argument, option, optional, switch
+from .options import Json, Overrides, RunsFolder, argument, example, option, switch
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-018
 def short(n:float)->str: # 1234567 → '1.2M'
@@ -21,30 +21,22 @@ def short(n:float)->str: # 1234567 → '1.2M'
     return f'{n:.1f}{unit}' if unit and n < 10 else f'{n:.0f}{unit}'
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-021
-def config_line(row:dict,  # what `nvae.network.cost.describe` says of a configuration
-                width:int, # of the column of names
-               )->str:
+HEADER = '      image  groups  latent  params  memory'
+
+def config_line(row:dict, width:int)->str: # what `cost.describe` says of a configuration; of the column of names
     "One line of the table that `nvae configs` prints, under `HEADER`"
     channels, height, columns = row['image']
     size = f'{height}x{columns}x{channels}'
-    numbers = [short(row[key]) for key in ('groups', 'latents', 'parameters', 'memory')]
-    counted = '  '.join(f'{n:>6}' for n in numbers)
+    counted = '  '.join(f'{short(row[key]):>6}' for key in ('groups', 'latents', 'parameters', 'memory'))
     return f"{row['name']:<{width}}  {size:>9}  {counted}  {row['description']}".rstrip()
 
-HEADER = '      image  groups  latent  params  memory'
-
-# %% ../../nbs/engine/command/01_training.ipynb #19-cli-022
+@example('configs quickstart mnist')
 def configs(
     names: Annotated[list[str] | None, argument('NAME', 'only these; all if not given')] = None, as_json: Json = False):
     """List the configurations and what they cost.
 
     Image size, latent groups, latents and parameters; memory is a rough need of one training step, in bytes, at the
-    configured batch. Those in ./model_configs hide the kit's own of the same name.
-
-    \b
-    Example:
-      nvae configs quickstart mnist
-    """
+    configured batch. Those in ./model_configs hide the kit's own of the same name."""
     from nvae.config import list_configs, load_config
     from nvae.network.cost import describe
     loaded = [load_config(name) for name in names or list_configs()]
@@ -55,10 +47,11 @@ def configs(
         print(config_line(describe(cfg), width), flush=True)
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-026
+@example('train folder32 --data ~/Pictures/cats --set name=cats')
 def train(
     name: Annotated[str, argument('NAME', "a configuration that `nvae configs` lists, or the path of a YAML file")],
     overrides: Overrides = None,
-    data: Annotated[str | None, optional('--data', 'WHERE', 'a folder of images, or a data set by name')] = None,
+    data: Annotated[str | None, option('--data', 'WHERE', 'a folder of images, or a data set by name')] = None,
     fresh: Annotated[bool, switch('--fresh', 'start anew; the old run is kept under another name')] = False,
     runs: Annotated[Path, option('--runs', 'FOLDER', 'where the folder of the run is made')] = Path('runs'),
     processes: Annotated[int, option('--processes', 'N',
@@ -66,55 +59,41 @@ def train(
     """Train a model, or go on with a training that was interrupted.
 
     Runs the training notebook and leaves it, executed, in runs/NAME/, beside NAME.model (for use) and NAME.checkpoint
-    (for going on). Ctrl-C and SIGTERM stop after a checkpoint.
-
-    \b
-    Example:
-      nvae train folder32 --data ~/Pictures/cats --set name=cats
-    """
+    (for going on). Ctrl-C and SIGTERM stop after a checkpoint."""
     from nvae.runs.headless import train_headless
     return train_headless(name, overrides=overrides or [], data=data, fresh=fresh, runs=runs, processes=processes)
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-plan-1
+@example('schedule night.yaml --slots 2')
 def schedule(
-    plan: Annotated[Path, argument('PLAN.yaml',
-        'which runs: configurations, seeds, a grid, and what to do at the end')],
-    slots: Annotated[int | None, optional('--slots', 'N',
+    plan: Annotated[Path, argument('PLAN.yaml', 'which runs: configurations, seeds, a grid, what to do at the end')],
+    slots: Annotated[int | None, option('--slots', 'N',
         'runs at a time; one for each graphics card, or one, if not given', min=1)] = None,
-    cluster: Annotated[str | None, optional('--cluster', 'ADDRESS',
+    cluster: Annotated[str | None, option('--cluster', 'ADDRESS',
         'a Dask scheduler, or its scheduler file; one is started on this machine if not given')] = None,
     dry_run: Annotated[bool, switch('--dry-run', 'check everything, show the table of runs, start nothing')] = False,
     folder: RunsFolder = Path('runs')):
     """Train all runs of a plan, or go on with it, and compare them. What is complete is skipped.
 
-    Ctrl-C and SIGTERM stop after checkpoints. The comparison is left in runs/PLAN.plan/, as a notebook and a page.
-
-    \b
-    Example:
-      nvae schedule night.yaml --slots 2
-    """
+    Ctrl-C and SIGTERM stop after checkpoints. The comparison is left in runs/PLAN.plan/, as a notebook and a page."""
     from nvae.schedule.dispatch import run_plan
     return run_plan(plan, slots, cluster, folder, dry_run)
 
-# %% ../../nbs/engine/command/01_training.ipynb #19-cli-plan-2
+@example('runs --tail quickstart')
 def runs(
-    tail: Annotated[str | None, optional('--tail', 'NAME', 'show what is measured in this run, until it ends')] = None,
-    stop: Annotated[str | None, optional('--stop', 'NAME',
-        'ask this run for a checkpoint and an end, and wait for it')] = None,
+    tail: Annotated[str | None, option('--tail', 'NAME', 'show what is measured in this run, until it ends')] = None,
+    stop: Annotated[
+        str | None, option('--stop', 'NAME', 'ask this run for a checkpoint and an end, and wait for it')] = None,
     folder: RunsFolder = Path('runs'), as_json: Json = False):
-    """List the runs, follow one, or stop one. State, progress, last and best held-out likelihood.
-
-    \b
-    Example:
-      nvae runs --tail quickstart
-    """
+    "List the runs, follow one, or stop one. State, progress, last and best held-out likelihood."
     from nvae.errors import BadInput
     from nvae.files import shown
     from nvae.runs.listing import columns, describe_run, find_run, find_runs, follow, run_row, stop_run
     if tail and stop: raise BadInput("--tail and --stop: one at a time")
     if stop: return print(f'{stop}: {stop_run(find_run(stop, folder))}')
     if tail:
-        for line in follow(find_run(tail, folder)): print(line, flush=True)
+        for line in follow(find_run(tail, folder)):
+            print(line, flush=True)
         return
     rows = [describe_run(run) for run in find_runs(folder)]
     if as_json: return print(json.dumps(rows))

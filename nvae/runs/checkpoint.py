@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'FORMAT', 'IMPORT_HINT', 'SETTINGS_V1', 'check_format', 'save_model', 'in_half', 'fits_half',
-           'demo_file', 'model_file', 'read_checkpoint', 'read_file', 'load_model', 'previous',
-           'save_checkpoint', 'keep_previous', 'newest_checkpoint', 'model_hash', 'model_hash_v1',
-           'is_hash_of']
+           'demo_file', 'model_file', 'read_checkpoint', 'read_file', 'load_model', 'model_hash',
+           'model_hash_v1', 'is_hash_of', 'previous', 'save_checkpoint', 'keep_previous', 'newest_checkpoint']
 
 # %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-003
 import hashlib
@@ -25,26 +24,22 @@ from ..config import Config
 from ..errors import BadInput
 from ..files import find_asset, replacing, shown
 from ..machine import best_device
+from ..network.fast import use_fast
 from ..network.model import NVAE
 
-# %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-n012
-METHOD = 2 # how noise becomes an image: noise folding, BatchNorm's averaging, the pixels' temperature
-
 # %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-n013
+METHOD = 2 # how noise becomes an image: noise folding, BatchNorm's averaging, the pixels' temperature
 FORMAT = 1 # of both files
 
-def check_format(version, # as the file says
-                 path):
+def check_format(version, path): # version: as the file says
     "Raises `BadInput` for a file that was written in a format of later"
     if int(version) > FORMAT:
         raise BadInput(f"{shown(path)} is of format {version}, and this nvae reads formats up to {FORMAT}: "
                        "read it with the nvae that wrote it, or a newer one (pip install --upgrade nvae)")
 
-# %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-n014
-def save_model(model:NVAE, # what to keep; its configuration goes along
-               path,       # where: NAME.model
-               half:bool=False, # keep what has two dimensions or more in 16 bits: half the size, read back as float32
-               **facts,    # plain values about these weights, e.g. epoch=3, nelbo=1234.5
+def save_model(model:NVAE, path, # what to keep, and where: NAME.model
+               half:bool=False,  # keep what has two dimensions or more in 16 bits: half the size, read back as float32
+               **facts,          # plain values about these weights, e.g. epoch=3, nelbo=1234.5
               )->Path:
     "One safetensors file, configuration in its header; raises `OSError`, an older file staying whole, or `BadInput`"
     weights = {name: v.detach().cpu().contiguous() for name, v in model.state_dict().items()}
@@ -63,11 +58,12 @@ def in_half(name:str, v:torch.Tensor)->torch.Tensor:
 
 def fits_half(model:NVAE)->bool:
     "Are all its weights numbers of 16 bits already, as those of a file that was saved with `half`?"
-    return all(torch.equal(v, v.half().to(v.dtype)) for v in model.state_dict().values() if v.dim() > 1)
+    for v in model.state_dict().values():
+        if v.dim() > 1 and not torch.equal(v, v.half().to(v.dtype)): return False
+    return True
 
 # %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-017
 IMPORT_HINT = " (checkpoints of the official NVAE code: `nvae import`)"
-_DAMAGED = "{} is truncated or damaged ({}); {}"
 _FOREIGN_MODEL = "{} is a safetensors file, but not one that nvae wrote: it has no configuration in its header"
 _FOREIGN_CHECKPOINT = "{} is a PyTorch file, but not a checkpoint that nvae wrote" + IMPORT_HINT
 _PICKLE = "{} is a pickle, which could run a program: refused, and nothing in it was run" + IMPORT_HINT
@@ -76,13 +72,12 @@ _NO_FILE = "there is no file {}; `nvae train NAME` makes runs/NAME/NAME.model"
 _NO_DEMO = "this installation of nvae lacks models/demo.model: install it again, or train one (`nvae train demo`)"
 
 def _damaged(path, error, advice)->BadInput:
-    said = str(error).strip().split('\n')[0]
-    return BadInput(_DAMAGED.format(shown(path), said[:100], advice))
+    said = str(error).strip().split('\n')[0][:100]
+    return BadInput(f"{shown(path)} is truncated or damaged ({said}); {advice}")
 
 def _unreadable(path, error:OSError)->BadInput:
     return BadInput(f"{shown(path)} can't be read: {error.strerror or error}")
 
-# %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-n015
 def demo_file()->Path|None: # models/demo.model
     "The small model that comes with the kit, where the installation has it"
     with suppress(FileNotFoundError):
@@ -94,10 +89,10 @@ def model_file(path)->Path:
     given = Path(path).expanduser()
     if given.is_file(): return given
     if str(path) != 'demo': raise BadInput(_NO_FILE.format(shown(path)))
-    if not (ours := demo_file()): raise BadInput(_NO_DEMO)
+    ours = demo_file()
+    if ours is None: raise BadInput(_NO_DEMO)
     return ours
 
-# %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-n016
 def _read_safetensors(path)->dict: # as `read_file`
     "Contents of a `.model`"
     try:
@@ -105,19 +100,15 @@ def _read_safetensors(path)->dict: # as `read_file`
             header = f.metadata() or {}
             if header.get('format') != 'nvae': raise BadInput(_FOREIGN_MODEL.format(shown(path)))
             check_format(header.get('version', FORMAT), path)
-            weights = {name: f.get_tensor(name) for name in f.keys()}
-            facts = json.loads(header.get('facts', '{}'))
-            method = int(header.get('method', 1))
-            return dict(config=json.loads(header['config']), weights=weights, facts=facts, method=method)
+            return dict(config=json.loads(header['config']), facts=json.loads(header.get('facts', '{}')),
+                        method=int(header.get('method', 1)), weights={name: f.get_tensor(name) for name in f.keys()})
     except BadInput: raise
     except OSError as e: raise _unreadable(path, e) from None
     except (SafetensorError, ValueError, KeyError) as e:
         raise _damaged(path, e, "copy it again, or take another checkpoint of that run") from None
 
 def read_checkpoint(path)->dict: # what `save_checkpoint` was given, and its format, version and method
-    """Everything in a `.checkpoint`, on the CPU; runs nothing that is in it.
-
-    Raises `BadInput` for files that are missing, damaged, foreign, pickles, or of a newer format."""
+    "A `.checkpoint`, on the CPU, nothing in it run; raises `BadInput` for one missing, damaged, foreign or newer"
     path = model_file(path)
     try:
         with open(path, 'rb') as f: # by its content: PyTorch goes by a path's ending
@@ -126,14 +117,12 @@ def read_checkpoint(path)->dict: # what `save_checkpoint` was given, and its for
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as e:
         if getattr(e, 'errno', None): raise _unreadable(path, e) from None # the disk's error, not PyTorch's
         raise _damaged(path, e, "take another checkpoint of that run") from None
-    if not isinstance(content, dict) or content.get('format') != 'nvae.runs.checkpoint':
+    if not isinstance(content, dict) or content.get('format') != 'nvae.checkpoint':
         raise BadInput(_FOREIGN_CHECKPOINT.format(shown(path)))
     check_format(content.get('version', FORMAT), path)
     return content
 
-# %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-018
-def read_file(path,  # a `.model` or a `.checkpoint`, or `demo`
-             )->dict: # config (plain values), weights (name → tensor on the CPU), facts (plain values), method
+def read_file(path)->dict: # config (plain values), weights (name → tensor on the CPU), facts (plain values), method
     "What is in a file, told by its first bytes; raises `BadInput` for anything that isn't ours, whole and harmless"
     path = model_file(path)
     try:
@@ -152,7 +141,6 @@ def _for_use(content:dict)->dict: # of a checkpoint; as `read_file`
     return dict(config=content['config'], facts=content['facts'], method=content.get('method', 1),
                 weights=weights or content['model'])
 
-# %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-019
 def load_model(path,        # a `.model` or a `.checkpoint`, or `demo`
                device=None, # where to put it; none: the best there is
               )->NVAE:      # in eval mode, with .config, .facts and .method
@@ -162,33 +150,58 @@ def load_model(path,        # a `.model` or a `.checkpoint`, or `demo`
     _fill(model, content['weights'], path)
     model.facts, model.method = content['facts'], content['method']
     layout = torch.channels_last if model.config.train.channels_last else torch.contiguous_format
-    return model.to(device or best_device(), memory_format=layout).eval()
+    return use_fast(model.to(device or best_device(), memory_format=layout).eval())
 
 def _fill(model:NVAE, weights:dict, path):
     "Strictly: every weight has its place and every place its weight; raises `BadInput`"
     own = model.state_dict()
     wrong = [f"no weight {name}" for name in own if name not in weights]
     wrong += [f"a weight {name} too many" for name in weights if name not in own]
-    for name, v in weights.items():
-        if name not in own or v.shape == own[name].shape: continue
-        wrong.append(f"{name} of shape {tuple(v.shape)} where the network has {tuple(own[name].shape)}")
+    for name in [name for name in own if name in weights]:
+        there, wanted = tuple(weights[name].shape), tuple(own[name].shape)
+        if there == wanted: continue
+        wrong.append(f"{name} of shape {there} where the network has {wanted}")
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ''
         raise BadInput(f"{shown(path)} doesn't fit the network of its own configuration: {wrong[0]}{more}")
     model.load_state_dict(weights)
+
+# %% ../../nbs/engine/runs/01_checkpoint.ipynb #14b-recipe-022
+def _hash(settings, model):
+    sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for name, v in sorted(model.state_dict().items()):
+        sha.update(f'{name} {v.dtype} {tuple(v.shape)}'.encode())
+        in_order = v.detach().cpu().contiguous()
+        sha.update(in_order.reshape(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()
+
+def model_hash(model:NVAE)->str: # 64 hexadecimal digits
+    "SHA-256 of a network's weights and of its settings that aren't their defaults, the same on every device"
+    return _hash(model.cfg.model_dump(mode='json', exclude_defaults=True), model)
+
+SETTINGS_V1 = ('image_size', 'image_channels', 'n_bits', 'crop', 'n_scales', 'n_groups', 'group_divisor', 'min_groups',
+               'z_channels', 'channels', 'enc_channels', 'dec_channels', 'channel_mult', 'n_pre_blocks', 'n_pre_cells',
+               'n_post_cells', 'enc_cells', 'dec_cells', 'squeeze_excitation', 'residual_posterior', 'n_flows',
+               'flows_in_prior', 'likelihood', 'n_mix')
+
+def model_hash_v1(model:NVAE)->str: # 64 hexadecimal digits
+    "The hash that pictures of method 1 carry: over all settings that there were"
+    return _hash(model.cfg.model_dump(mode='json', include=set(SETTINGS_V1)), model)
+
+def is_hash_of(model:NVAE, sha256:str|None)->bool:
+    "Is this the network that a hash was taken of, by this version of nvae or an earlier one?"
+    return sha256 == model_hash(model) or sha256 == model_hash_v1(model)
 
 # %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-024
 def previous(path)->Path:
     "Where the checkpoint before `path` is kept: NAME.previous.checkpoint"
     return Path(path).with_suffix('.previous.checkpoint')
 
-def save_checkpoint(content:dict, # tensors and plain values
-                    path,         # NAME.checkpoint
-                    keep:bool=True, # keep the file that was there as NAME.previous.checkpoint
-                   )->Path:
+def save_checkpoint(content:dict, path, # tensors and plain values, and where: NAME.checkpoint
+                    keep:bool=True)->Path: # keep the file that was there as NAME.previous.checkpoint
     "Write a checkpoint whole or not at all; raises `OSError` where there is no room or no right to write"
     path = Path(path)
-    archive = dict(format='nvae.runs.checkpoint', version=FORMAT, method=METHOD, **content)
+    archive = dict(format='nvae.checkpoint', version=FORMAT, method=METHOD, **content)
     with replacing(path) as temporary:
         _write_archive(archive, temporary)
         if keep and path.exists(): keep_previous(path)
@@ -217,11 +230,9 @@ def keep_previous(path:Path):
     second.unlink(missing_ok=True) # a rename between two names of the same file leaves both
 
 # %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-026
-def newest_checkpoint(path,      # NAME.checkpoint
-                      say=print, # told about a file that had to be passed over
-                     )->dict|None: # contents, or None where there is none yet
+def newest_checkpoint(path, say=print)->dict|None: # say: told about a file that had to be passed over
     "The last checkpoint that can be read; raises `BadInput` when there are some but none is readable"
-    trouble = None
+    trouble = None # and so is what is returned where there is none yet
     for candidate in (Path(path), previous(path)):
         if not candidate.exists(): continue
         try:
@@ -230,29 +241,3 @@ def newest_checkpoint(path,      # NAME.checkpoint
             trouble = e
             say(f"{e}; trying the one before")
     if trouble: raise trouble
-
-# %% ../../nbs/engine/runs/01_checkpoint.ipynb #14b-recipe-022
-def _hash(settings, model):
-    sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for name, v in sorted(model.state_dict().items()):
-        sha.update(f'{name} {v.dtype} {tuple(v.shape)}'.encode())
-        sha.update(v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return sha.hexdigest()
-
-def model_hash(model:NVAE)->str: # 64 hexadecimal digits
-    "SHA-256 of a network's weights and of its settings that aren't their defaults, the same on every device"
-    return _hash(model.cfg.model_dump(mode='json', exclude_defaults=True), model)
-
-SETTINGS_V1 = ('image_size', 'image_channels', 'n_bits', 'crop', 'n_scales', 'n_groups', 'group_divisor', 'min_groups',
-               'z_channels', 'channels', 'enc_channels', 'dec_channels', 'channel_mult', 'n_pre_blocks', 'n_pre_cells',
-               'n_post_cells', 'enc_cells', 'dec_cells', 'squeeze_excitation', 'residual_posterior', 'n_flows',
-               'flows_in_prior', 'likelihood', 'n_mix')
-
-def model_hash_v1(model:NVAE)->str: # 64 hexadecimal digits
-    "The hash that pictures of method 1 carry: over all settings that there were"
-    settings = model.cfg.model_dump(mode='json')
-    return _hash({name: settings[name] for name in SETTINGS_V1}, model)
-
-def is_hash_of(model:NVAE, sha256:str|None)->bool:
-    "Is this the network that a hash was taken of, by this version of nvae or an earlier one?"
-    return sha256 == model_hash(model) or sha256 == model_hash_v1(model)

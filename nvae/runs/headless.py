@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['is_done', 'summary_of_run', 'execute', 'new_kernel', 'send', 'attend', 'ask_to_stop', 'asked_to_stop',
-           'Ended', 'outcome', 'how_stopped', 'train_headless', 'refuse_missing_folder', 'trained',
-           'run_watched']
+           'Ended', 'outcome', 'how_stopped', 'train_headless', 'refuse_missing_folder', 'trained']
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-003
 import os
@@ -19,7 +18,6 @@ from typing import NamedTuple
 from ..config import Config, configured, flat, image_folder
 from ..errors import BadInput
 from ..files import find_asset, shown
-from ..machine import stop_requests
 from .folder import RunDir, open_run, read_metrics, read_status, write_status
 from .progress import Bar, clock
 
@@ -34,18 +32,18 @@ def summary_of_run(run:RunDir)->str:
     tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test' and r['value'] is not None]
     if not tests: return f"the model is {shown(run.model)}"
     first, last = tests[0], tests[-1]
-    before = f"{first['value']:.3f} at epoch {first['epoch']:g}"
-    reached = f"held-out {last['value']:.3f} {last['unit']} after {last['epoch']:g} epochs ({before})"
-    return f"{reached}, {clock(last['seconds'])} of training; {shown(run.model)}"
+    return (f"held-out {last['value']:.3f} {last['unit']} after {last['epoch']:g} epochs "
+            f"({first['value']:.3f} at epoch {first['epoch']:g}), {clock(last['seconds'])} of training; "
+            f"{shown(run.model)}")
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-008
-def execute(notebook, # what to run, with a cell tagged `parameters`
-            output,   # where the executed notebook goes; saved again and again while it runs
-            parameters:dict,
-            kernel,   # a jupyter_client AsyncKernelManager that hasn't started
-           ):
+def execute(notebook, output, # what to run; where the executed notebook goes, saved again and again while it runs
+            parameters:dict,  # for the cell of that tag
+            kernel):          # a jupyter_client AsyncKernelManager that hasn't started
     "Execute a notebook with papermill; raises what papermill raises"
-    import logging, papermill
+    import logging
+
+    import papermill
     from jupyter_core.utils import run_sync
     logging.getLogger('papermill').setLevel(logging.CRITICAL)  # what it would say is in the exception that it raises
     try:
@@ -66,13 +64,8 @@ def send(kernel, signum):
     with suppress(ProcessLookupError):
         if kernel.has_kernel and kernel.provisioner.pid: os.kill(kernel.provisioner.pid, signum)
 
-# %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-009
-def attend(future,    # of the thread that executes the notebook
-           kernel,    # that it runs in
-           run:RunDir,
-           show,      # called again and again with what status.json says
-           got:list,  # signals, as they come
-          ):
+def attend(future, kernel, run:RunDir, # of the thread that executes the notebook, and what it runs in
+           show, got:list): # called again and again with what status.json says; signals, as they come
     "Show how the run goes until the notebook has ended, and pass signals on"
     passed_on = 0
     while not future.done():
@@ -94,10 +87,9 @@ def ask_to_stop(run:RunDir):
 
 def asked_to_stop(run:RunDir)->bool:
     "Has somebody asked since the last look?"
-    try:
-        (run.path/'.stop').unlink()
-    except FileNotFoundError: return False
-    return True
+    found = (run.path/'.stop').exists()
+    (run.path/'.stop').unlink(missing_ok=True)
+    return found
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-015
 class Ended(NamedTuple):
@@ -108,10 +100,7 @@ class Ended(NamedTuple):
 
 _KILLED = "its kernel was killed, perhaps for want of memory; the same command goes on from {}"
 
-def outcome(error,    # what papermill raised, or None
-            got:list, # signals this process has received
-            run:RunDir,
-           )->Ended:
+def outcome(error, got:list, run:RunDir)->Ended: # what papermill raised, or None; signals this process has received
     "What became of it; raises `BadInput` when the kernel did"
     if error is None: return Ended('done', f"done: {summary_of_run(run)}", 0)
     name = getattr(error, 'ename', type(error).__name__)
@@ -122,15 +111,14 @@ def outcome(error,    # what papermill raised, or None
     if stopped:
         signum = got[0] if got else status.get('signum') or signal.SIGINT
         return Ended('stopped', stopped, 128 + signum)
-    if name == 'DeadKernelError': return _failed('killed', _KILLED.format(shown(run.checkpoint)), run)
-    return _failed('failed', text if name == 'TrainingFailed' else f"{name}: {text}", run)
-
-def _failed(state:str, text:str, run:RunDir)->Ended:
+    state = 'killed' if name == 'DeadKernelError' else 'failed'
+    if state == 'killed':
+        text = _KILLED.format(shown(run.checkpoint))
+    elif name != 'TrainingFailed':
+        text = f"{name}: {text}"
     return Ended(state, f"failed: {text}; see {shown(run.notebook)}", 1)
 
-def how_stopped(name:str, # of the exception
-                got:list, # signals
-                status:dict)->str|None: # None: it wasn't
+def how_stopped(name:str, got:list, status:dict)->str|None: # name: of the exception; got: signals; None: it wasn't
     "Was it a signal that ended the notebook, and what had been done by then?"
     if status.get('state') == 'interrupted': return status['message'] # it begins with "stopped"
     if not got: return None
@@ -139,13 +127,9 @@ def how_stopped(name:str, # of the exception
         return "stopped when it was trained, before the rest of its notebook; the same command does that"
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-017
-def train_headless(name:str,        # a configuration's name, or the path of a YAML file
-                   overrides=(),    # {'epochs': 3} or ['epochs=3']
-                   data=None,       # a folder of images or a data set's name, in place of the configured one
-                   fresh=False,     # begin anew; an older run of this name is kept as NAME.1
-                   runs='runs',     # folder of all runs
-                   processes=1,      # on this machine
-                  )->int:           # exit code
+def train_headless(name:str, overrides=(), data=None, # as for `configured`
+                   fresh=False, runs='runs',          # as for `open_run`
+                   processes=1)->int:                 # on this machine; returns the exit code
     "Train in a notebook of its own, or go on with it; raises `BadInput`, before anything is started if possible"
     cfg = configured(name, overrides, data)
     run = open_run(cfg, runs, fresh)
@@ -165,24 +149,18 @@ def refuse_missing_folder(cfg:Config):
     "Raises `BadInput` for a folder of images that isn't there, before a kernel finds that out"
     if cfg.data.dataset == 'folder' and cfg.data.root: image_folder(cfg.data.root)
 
-def trained(run:RunDir,      # that nobody else is training
-            parameters:dict, # of the training notebook
-            show,            # called again and again with what status.json says
-           )->Ended:
-    "Execute the training notebook to its end; raises `BadInput` that only shows when it runs"
+def trained(run:RunDir, parameters:dict, # that nobody else is training; of the training notebook
+            show)->Ended:                # called again and again with what status.json says
+    "Execute the training notebook in a thread while this one watches; raises `BadInput` that only shows when it runs"
+    from nvae.machine import stop_requests  # and with it PyTorch, which whoever lists the runs doesn't need
+    notebook = find_asset('nbs') / 'workbench/00_train.ipynb'
     with stop_requests(impatient=False) as got:
         write_status(run, state='starting', message='starting the kernel')
         try:
-            return outcome(run_watched(run, parameters, show, got), got, run)
+            with new_kernel() as kernel, ThreadPoolExecutor(1) as pool:
+                future = pool.submit(execute, notebook, run.notebook, parameters, kernel)
+                attend(future, kernel, run, show, got)
+            return outcome(future.exception(), got, run)
         finally:
             if read_status(run).get('state') in ('starting', 'preparing'):
-                state = 'interrupted' if got else 'failed'
-                write_status(run, state=state, message='ended before training began')
-
-def run_watched(run:RunDir, parameters:dict, show, got:list)->Exception|None: # as for `trained`, `attend`
-    "Execute the training notebook in a thread while this one watches; what it raised, or None"
-    notebook = find_asset('nbs')/'workbench/00_train.ipynb'
-    with new_kernel() as kernel, ThreadPoolExecutor(1) as pool:
-        future = pool.submit(execute, notebook, run.notebook, parameters, kernel)
-        attend(future, kernel, run, show, got)
-        return future.exception()
+                write_status(run, state='interrupted' if got else 'failed', message='ended before training began')

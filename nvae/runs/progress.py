@@ -6,14 +6,13 @@
 __all__ = ['clock', 'status_line', 'Bar', 'Board']
 
 # %% ../../nbs/engine/runs/02_progress.ipynb #11-watch-003
+import io
 import math
 import shutil
 import sys
 import time
 
 from tqdm import tqdm
-
-from ..plots.curves import draw_curves
 
 # %% ../../nbs/engine/runs/02_progress.ipynb #11-watch-006
 clock = tqdm.format_interval # seconds → '05:09', '1:05:09'
@@ -24,80 +23,67 @@ def status_line(s:dict)->str:
     if 'value' not in s: return message or s.get('state', 'starting')
     parts = [f"epoch {s['epoch']:.2f}/{s['epochs']:g}", f"{s['value']:.3f} {s['unit']}"]
     if s.get('held_out') is not None: parts.append(f"held-out {s['held_out']:.3f}")
-    parts.append(f"KL {s['kl']:.1f} nats")
-    parts.append(f"{s['images_per_second']:.0f} img/s")
-    parts.append(f"{clock(s['seconds_left'])} left")
+    parts += [f"KL {s['kl']:.1f} nats", f"{s['images_per_second']:.0f} img/s", f"{clock(s['seconds_left'])} left"]
     if message: parts.append(message)
     return ' · '.join(parts)
 
 # %% ../../nbs/engine/runs/02_progress.ipynb #11-watch-008
 class Bar:
     "A progress bar in a terminal, plain lines elsewhere"
-    def __init__(self,
-                 name:str,        # of the run
-                 out=None,        # where to write; standard output if not given
-                 every:float=30., # seconds between plain lines
-                ):
+    def __init__(self, name:str, out=None, # of the run; where to write, standard output if not given
+                 every:float=30.):         # seconds between plain lines
         self.name, self.every = name, every
         self.out = out or sys.stdout
         self.live = self.out.isatty()
         self.line, self.last = '', -math.inf
 
-    def show(self,
-             s:dict, # what status.json says
-            ):
+    def show(self, s:dict): # what status.json says
         "Redraw the bar, or write a line when it is time for one"
         if self.live:
-            self._write('\r' + self._bar(s, shutil.get_terminal_size().columns - 1))
-            return
-        line, now = status_line(s), time.monotonic()
+            bar = self._bar(s, shutil.get_terminal_size().columns - 1)
+            return print('\r' + bar, end='', file=self.out, flush=True)
+        line = status_line(s)
+        now = time.monotonic()
         if line == self.line or now - self.last < self.every: return
         self.line, self.last = line, now
-        self._write(f"{self.name}: {line}\n")
+        print(f"{self.name}: {line}", file=self.out, flush=True)
 
     def close(self, line:str):
         "Take the bar away and leave a last line"
         erase = '\r\x1b[K' if self.live else ''
-        self._write(f"{erase}{self.name}: {line}\n")
+        print(f"{erase}{self.name}: {line}", file=self.out, flush=True)
 
     def _bar(self, s:dict, width:int)->str:
-        done = s.get('step', 0)/max(1, s.get('steps', 1))
-        blocks = '█'*round(12*done)
-        line = f"{self.name} {blocks:░<12} {100*done:3.0f}% {status_line(s)}"
+        done = s.get('step', 0) / max(1, s.get('steps', 1))
+        blocks = '█' * round(12 * done)
+        line = f"{self.name} {blocks:░<12} {done:4.0%} {status_line(s)}"
         return line[:width].ljust(width)
-
-    def _write(self, text:str):
-        self.out.write(text)
-        self.out.flush()
 
 # %% ../../nbs/engine/runs/02_progress.ipynb #11-watch-015
 class Board:
     "Curves of a run, redrawn in place in a notebook while it is trained"
-    def __init__(self,
-                 every:float=20., # least seconds between two drawings
-                ):
+    def __init__(self, every:float=20.): # least seconds between two drawings
         self.every, self.next = every, -math.inf
         self.line = self.figure = None
 
-    def __call__(self,
-                 status:dict,   # what status.json says
-                 metrics,       # () → records so far, oldest first
-                 last=False,    # draw now
-                ):
+    def __call__(self, status:dict, # what status.json says
+                 metrics,           # () → records so far, oldest first
+                 last=False):       # draw now
         "Redraw when it is time"
         start = time.monotonic()
         if start < self.next and not last: return
         self._show(status_line(status), self._curves(metrics()))
         now = time.monotonic()
-        self.next = now + max(self.every, 100*(now - start))
+        self.next = now + max(self.every, 100 * (now - start))
 
     def _curves(self, records):
         from IPython.display import Image
-        import io, matplotlib.pyplot as plt
+
+        from nvae.plots.curves import draw_curves  # and with it matplotlib, which a terminal's line doesn't need
         if not any(r['kind'] == 'train' for r in records): return None
-        figure, png = draw_curves(records), io.BytesIO()
+        figure = draw_curves(records)
+        png = io.BytesIO()
         figure.savefig(png, format='png', dpi=80)
-        plt.close(figure)
         return Image(png.getvalue())
 
     def _show(self, text, figure):

@@ -20,7 +20,7 @@ from pathlib import Path
 from ..errors import BadInput
 from ..files import find_asset, shown, write_text
 from ..machine import stop_requests
-from ..runs.folder import RunDir, held, holder, read_status
+from ..runs.folder import RunDir, lock_holder, read_status, run_lock
 from ..runs.headless import Ended, ask_to_stop, asked_to_stop, execute, is_done, new_kernel
 from ..runs.listing import columns, state_of
 from ..runs.progress import clock
@@ -226,14 +226,14 @@ _TAKEN = "this plan is being run by process {pid} on {host}, since {since}"
 @contextmanager
 def plan_lock(folder:RunDir): # of the plan
     "Be the only one to run this plan; raises `BadInput` naming the other"
-    who = holder(folder)
+    who = lock_holder(folder)
     if who is not None: raise BadInput(_TAKEN.format(**dict(pid='?', host='this machine', since='just now') | who))
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         where = f"{shown(folder.path)} can't be written ({e.strerror})"
         raise BadInput(f'{where}: free it, or choose another folder with --runs') from None
-    with held(folder):
+    with run_lock(folder):
         yield
 
 def is_complete(job:Job, runs)->bool:

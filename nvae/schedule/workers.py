@@ -16,7 +16,7 @@ import warnings
 from contextlib import contextmanager
 
 from ..errors import BadInput
-from ..runs.folder import RunDir, holder, open_run
+from ..runs.folder import RunDir, lock_holder, open_run
 from ..runs.headless import Ended, trained
 from .plan import Job
 
@@ -43,7 +43,7 @@ def perform(job:Job, runs)->Ended: # runs: folder of all runs
 def wait_until_free(run:RunDir, seconds:float=PATIENCE):
     "Sleep until nobody trains this run, or it is plain that somebody goes on doing so"
     until = time.monotonic() + seconds
-    while holder(run) is not None and time.monotonic() < until:
+    while lock_holder(run) is not None and time.monotonic() < until:
         time.sleep(.2)
 
 # %% ../../nbs/engine/schedule/03_workers.ipynb #18e-slots-013

@@ -27,7 +27,7 @@ from ..machine import stop_requests
 from ..network.model import NVAE
 from ..noise import own_generators, seed_from
 from ..runs.checkpoint import newest_checkpoint, save_checkpoint
-from ..runs.folder import RunDir, held, read_metrics, read_status, rewind_metrics, write_status
+from ..runs.folder import RunDir, read_metrics, read_status, rewind_metrics, run_lock, write_status
 from .accelerator import tracker_settings
 from .distributed import averaged, fingerprint, first_message, gather, max_over_processes, this_process
 from .monitor import assess, event, model_there_is, preview, record_training, update_status
@@ -230,7 +230,7 @@ def fit(cfg:Config, run:RunDir, # where everything goes, as `open_run` gives it
     """Train, or go on with, a run. Raises `BadInput` (in use, another network, no data), `Interrupted` (Ctrl-C or
     SIGTERM; a checkpoint was written) and `TrainingFailed` (numbers that stay non-finite, a disk that is full)."""
     main = this_process().is_main_process
-    lock = held(run) if main else nullcontext()
+    lock = run_lock(run) if main else nullcontext()
     how_it_ends = reported(run) if main else nullcontext()
     with lock, own_generators(), stop_requests() as stops, how_it_ends:
         state = start_or_resume(cfg, run, loaders)

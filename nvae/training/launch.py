@@ -30,7 +30,7 @@ from ..files import shown, write_text
 from ..machine import free_port, stop_requests
 from ..network.model import NVAE
 from ..runs.checkpoint import load_model
-from ..runs.folder import RunDir, holder, open_run, read_status, refuse_if_held
+from ..runs.folder import RunDir, lock_holder, open_run, read_status, refuse_if_held
 from .distributed import this_process
 from .fit import Interrupted, TrainingFailed, fit, report, show_to
 
@@ -126,7 +126,7 @@ def attend(launcher, run:RunDir, stops:list, said, watch): # open file of what t
     while launcher.poll() is None:
         print(said.read(), end='', flush=True)
         show_to(watch, run)
-        writer = holder(run) if stops and not passed_on else None
+        writer = lock_holder(run) if stops and not passed_on else None
         if writer:
             passed_on = True
             os.kill(writer['pid'], signal.SIGINT)

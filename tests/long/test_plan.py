@@ -15,7 +15,7 @@ import yaml
 from training import MODEL, TRAIN
 
 from nvae.errors import BadInput
-from nvae.runs.folder import RunDir, held, holder, read_metrics, read_status, write_status
+from nvae.runs.folder import RunDir, lock_holder, read_metrics, read_status, run_lock, write_status
 from nvae.runs.listing import stop_run
 from nvae.schedule.dispatch import run_plan
 
@@ -65,7 +65,7 @@ def wait_for(condition, process, seconds=400):
 
 def kernels():
     "Processes that train a run"
-    holders = [holder(run(name)) for name in NAMES]
+    holders = [lock_holder(run(name)) for name in NAMES]
     return [psutil.Process(who['pid']) for who in holders if who and psutil.pid_exists(who.get('pid', -1))]
 
 
@@ -174,7 +174,7 @@ def test_stopping_a_run_that_nobody_attends_to(tmp_path):
     run.path.mkdir()
     write_status(run, state='training', epoch=1, epochs=2)
     with pytest.raises(BadInput, match="isn't being trained .broken."): stop_run(run)
-    with held(run):
+    with run_lock(run):
         run.lock.write_text(json.dumps(dict(pid=1, host='elsewhere')))
         with pytest.raises(BadInput, match='on elsewhere'): stop_run(run, noticed=.2)
     assert not (run.path/'.stop').exists()

@@ -22,7 +22,7 @@ from nvae.machine import free_port
 from nvae.network.model import NVAE
 from nvae.noise import own_generators
 from nvae.runs.checkpoint import read_checkpoint
-from nvae.runs.folder import RunDir, holder, open_run, read_metrics, read_status
+from nvae.runs.folder import RunDir, lock_holder, open_run, read_metrics, read_status
 from nvae.training import launch as processes
 from nvae.training.distributed import fingerprint, rank_and_size, this_process
 from nvae.training.fit import (
@@ -241,13 +241,13 @@ def test_under_papermill(small):
         assert time.monotonic() < until and process.poll() is None
         time.sleep(.05)
     ranks = of_this_run(psutil.Process(process.pid))
-    assert holder(r)['pid'] == ranks[0].pid
+    assert lock_holder(r)['pid'] == ranks[0].pid
     killed = time.monotonic()
     ranks[1].kill()
     out, err = process.communicate(timeout=120)
     assert time.monotonic() - killed < 60
     assert process.returncode == 1 and 'process 1 of 2 was killed by SIGKILL' in out and 'Traceback' not in out + err
-    assert read_status(r)['state'] == 'failed' and holder(r) is None and not ranks[0].is_running()
+    assert read_status(r)['state'] == 'failed' and lock_holder(r) is None and not ranks[0].is_running()
     done = read_checkpoint(r.checkpoint)['progress']['step']
     assert done >= 2  # the status of a step is written before its checkpoint
 
@@ -276,7 +276,7 @@ def test_what_the_processes_refuse_is_refused(tmp_path):
     run = open_run(cfg, tmp_path)
     with pytest.raises(BadInput, match='12 training images don.t fill one batch of 8 for each of 2'):
         fit_together(cfg, run, 2)
-    assert holder(RunDir(tmp_path/'small')) is None
+    assert lock_holder(RunDir(tmp_path/'small')) is None
 
 
 def test_numbers_of_processes(tmp_path, monkeypatch):

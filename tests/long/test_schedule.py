@@ -14,11 +14,11 @@ from training import MODEL, TRAIN, assert_same_run
 
 from nvae.config import load_config
 from nvae.runs.checkpoint import read_checkpoint
-from nvae.runs.folder import RunDir, holder, open_run, read_status
+from nvae.runs.folder import RunDir, lock_holder, open_run, read_status
 from nvae.training.fit import fit
 
 DATA = dict(n_train=48, n_test=8)
-NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())', 'train']
+NVAE = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())', 'train']
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_run_that_fails_by_itself(small):
     assert code == 1 and 'Traceback' not in out + err, (out, err)
     assert 'failed: step' in last and 'is not finite, first in' in last and 'train.lr' in last, (out, err)
     r = RunDir(small/'runs'/'small')
-    assert read_status(r)['state'] == 'failed' and holder(r) is None
+    assert read_status(r)['state'] == 'failed' and lock_holder(r) is None
     assert all(v.isfinite().all() for v in read_checkpoint(r.checkpoint)['model'].values())
     assert any(o.output_type == 'error' for o in outputs_of(r.notebook))
 
