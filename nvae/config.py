@@ -279,6 +279,7 @@ def _renamed(d, where):
     return d | {section: _translate(d[section], aliases[section]) for section in aliases if section in d}
 
 def _check_mapping(values, place):
+    "Raises `BadInput` for what has no keys"
     if not isinstance(values, dict):
         found = f"{type(values).__name__} {str(values)[:40]!r}"
         raise BadInput(f"{place}: expected keys and values (`n_scales: 3`), found {found}")

@@ -38,6 +38,7 @@ class CherryBoard(Board):
         return dict(wanted=number(9, 1, 100, 'wanted', 'picks that fill the tray'))
 
     def buttons(self):
+        "Back, next, undo, clear, save, check"
         def act(text, tooltip, action): return button(text, tooltip, partial(self.attempt, action))
         return row(self.back_button, act('Next ▸', 'the next batch (0 or →)', self.next),
                    act('Undo', 'take the last change back (u)', self.undo), act('Clear', 'empty the tray', self.clear),
@@ -67,6 +68,7 @@ class CherryBoard(Board):
         self._show_tray()
 
     def drawings(self, v, stale):
+        "Only what is drawn with the statistics that were asked for can be picked"
         return (drawing for drawing in super().drawings(v, stale) if drawing.settled)
 
     def present(self, drawing):
@@ -83,6 +85,7 @@ class CherryBoard(Board):
         return self.kept
 
     def _picked(self, index, serial=None, **_):
+        "A tile was clicked, or its key pressed"
         self.attempt(partial(self.pick, index, self.drawn.get(serial)))
 
     def pick(self, index:int, drawing=None): # image of the batch, from 0; the batch, none: the one that is to be seen

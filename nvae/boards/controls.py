@@ -101,6 +101,7 @@ class Temperatures(W.VBox):
         if change.new and not is_list: self.value = [self.value] * len(self.names)
         if is_list and not change.new: self.value = self.value[0]
     def _moved(self, _):
+        "One number for all scales, or one for each"
         values = [s.value for s in self.sliders]
         self.value = values if isinstance(self.value, list) else values[0]
 

@@ -80,6 +80,7 @@ class ExploreBoard(PairBoard):
     hotkeys = dict(n='new', v='vary', b='back', f='forward', s='save')
 
     def own_controls(self):
+        "What to begin with, which groups, how much, and where"
         place = W.Text(placeholder='click, or row,column', description='place', continuous_update=False,
                        tooltip='pixel under which the noise is new; empty: everywhere',
                        layout=W.Layout(width='250px'), style=dict(description_width='72px'))
@@ -126,6 +127,7 @@ class ExploreBoard(PairBoard):
         return [row(what, W.VBox(how), align='flex-start'), grid, self.table]
 
     def buttons(self):
+        "Those of every board, and the probe"
         know = button('Who knows what?', 'which group knows which factor of a face',
                       lambda: self.attempt(self.know), '140px')
         return row(super().buttons(), know)

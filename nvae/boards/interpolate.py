@@ -53,9 +53,11 @@ class InterpolateBoard(PairBoard):
     def buttons(self):
         return W.HBox([super().buttons(), button('A ⇄ B', 'the other way round', self.swap)])
     def view(self):
+        "The strip, and the film below it"
         self.film = ImageGrid(caption='film from A to B and back')
         return [*super().view(), self.film]
     def fitted(self):
+        "The groups of another model"
         super().fitted()
         self.controls['groups'].fit(self.studio.model.cfg)
 

@@ -38,4 +38,5 @@ class SampleBoard(Board):
         columns = v['n'] if len(rows) > 1 else None
         yield from self.studio.draw(list(rows.values()), stale, columns, list(rows))
     def present(self, drawing):
+        "A row of temperatures gets more room than a grid"
         super().present(drawing, room=740 if drawing.columns else 430)

@@ -40,14 +40,17 @@ class StepBoard(SourceBoard):
                    ArrowRight='onward', ArrowLeft='backward', Home='first', End='last')
 
     def own_controls(self):
+        "The slider through the steps"
         step = W.IntSlider(0, 0, 0, description='step', tooltip='how far the image has come', readout=False,
                            layout=W.Layout(width='560px'), style=dict(description_width='40px'))
         return dict(**super().own_controls(), step=step)
 
     def layout_controls(self):
+        "One row, and where the image comes from"
         return [self.row_of(*self.first_row), *self.sources]
 
     def view(self):
+        "The keys to play, what is to be seen, and the picture"
         super().view()
         self.frames = [] # of the image that is to be seen
         self.showing = threading.Lock()
@@ -85,6 +88,7 @@ class StepBoard(SourceBoard):
         self._show()
 
     def caption(self, drawing, notes=()):
+        "How long the steps took"
         return ' · '.join([f'{self.ms:.0f} ms for {len(self.frames)} steps', *notes])
 
     def _show(self):

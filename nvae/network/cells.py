@@ -40,6 +40,7 @@ class BottomUpCell(Cell):
         self.conv2 = WNConv2d(c_out, c_out, 3)
 
     def body(self, x):
+        "BatchNorm, swish and convolution, twice: (B, c_in, H, W) → (B, c_out, H, W) or half the size"
         x = self.conv1(self.norm1(x))
         return self.conv2(self.norm2(x))
 
@@ -59,6 +60,7 @@ class TopDownCell(Cell):
         self.norm4 = BatchNorm(c_out)
 
     def body(self, x):
+        "The wide depthwise path: (B, c_in, H, W) → (B, c_out, H, W) or twice the size"
         if self.up: x = F.interpolate(x, scale_factor=2, mode='nearest')
         x = self.expand(self.norm1(x))
         x = self.depthwise(self.norm2(x))

@@ -316,9 +316,11 @@ class NormalMixture(PerChannelMixture):
     component_mean = staticmethod(soft_clamp)
 
     def component_log_prob(self, x, mean, log_sigma):
+        "Of each component at 2x − 1, in nats"
         return Normal(mean, log_sigma).log_prob(to_signed(x))
 
     def component_value(self, mean, log_sigma, noise):
+        "A draw from each component, on the scale of 2x − 1"
         return Normal(mean, log_sigma).from_noise(self.temperature * noise)
 
 # %% ../../nbs/2_network/01_likelihoods.ipynb #03-distributions-067
