@@ -37,7 +37,8 @@ def negative_elbo(out,            # Output of a forward pass
 # %% ../../nbs/2_network/07_elbo.ipynb #09-losses-013
 def n_dimensions(cfg:ModelConfig)->int:
     "Values per image that the likelihood covers: channels × cropped height × cropped width"
-    (H, W), margins = cfg.size, 2 * cfg.crop
+    H, W = cfg.size
+    margins = 2 * cfg.crop
     return cfg.image_channels * (H - margins) * (W - margins)
 
 def bits_per_dim(nats, # negative log-likelihood per image, any shape
