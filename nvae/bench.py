@@ -26,6 +26,7 @@ from .config import Config, load_config
 from .data.batches import loaders_from
 from .machine import best_device
 from .network.cost import n_parameters
+from .network.fast import use_fast
 from .network.model import NVAE
 from .runs.folder import RunDir
 
@@ -105,7 +106,7 @@ def training_rate(cfg:Config, batch_size:int=8, repetitions:int=10, seconds:floa
 def sampling_rate(cfg:Config, n:int=9, repetitions:int=10, seconds:float=20.)->dict:
     "Images per second at temperature 0.7 with drawn pixels, milliseconds for a grid of their means, peak memory"
     device = best_device()
-    model = NVAE(cfg).eval().to(device)
+    model = use_fast(NVAE(cfg)).eval().to(device)
     if cfg.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
     pixels = repeat(lambda: model.generate(n, 0.7, seed=0).px.sample(), device, 2, repetitions, seconds)

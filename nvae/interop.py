@@ -19,6 +19,7 @@ from .config import Config, DataConfig, ModelConfig
 from .errors import BadInput, nearest
 from .network.cells import BottomUpCell
 from .network.layers import SkipDown, SkipUp
+from .network.fast import use_fast
 from .network.model import NVAE
 
 # %% ../nbs/engine/sharing/02_interop.ipynb #16-interop-006
@@ -182,7 +183,7 @@ def from_official(state_dict:dict, args, # of the official network: its weights,
     given = {key: v for key, v in state_dict.items() if not key.endswith('.weight_normalized')}
     _check_weights(given, keys, model.state_dict())
     model.load_state_dict({keys[key]: v for key, v in given.items()})
-    return model.eval()
+    return use_fast(model).eval()
 
 def _check_weights(given, keys, own):
     "Raises `BadInput` unless every weight has its place and every place its weight"
