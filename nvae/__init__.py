@@ -15,33 +15,27 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same for editors and type checkers
-    from nvae.config import Config as Config
-    from nvae.config import ModelConfig as ModelConfig
-    from nvae.config import list_configs as list_configs
-    from nvae.config import load_config as load_config
-    from nvae.data.images import load_image as load_image
-    from nvae.data.sources import dataloaders as dataloaders
-    from nvae.errors import BadInput as BadInput
-    from nvae.evaluation.fid import fid as fid
-    from nvae.evaluation.likelihood import evaluate as evaluate
-    from nvae.hub import from_pretrained as from_pretrained
-    from nvae.hub import push_to_hub as push_to_hub
-    from nvae.network.model import NVAE as NVAE
-    from nvae.network.model import Output as Output
-    from nvae.network.model import prior_noise as prior_noise
-    from nvae.noise import draw_noise as draw_noise
-    from nvae.plots.curves import plot_curves as plot_curves
-    from nvae.plots.pictures import image_grid as image_grid
-    from nvae.plots.towers import draw_hierarchy as draw_hierarchy
-    from nvae.runs.folder import open_run as open_run
-    from nvae.sampling.encode import embed as embed
-    from nvae.sampling.encode import unembed as unembed
-    from nvae.sampling.explore import explore as explore
-    from nvae.sampling.explore import reconstruct as reconstruct
-    from nvae.sampling.interpolate import interpolate as interpolate
-    from nvae.sampling.interpolate import mix as mix
-    from nvae.sampling.sample import sample_images as sample_images
-    from nvae.training.fit import fit as fit
+    # ruff: noqa: F401
+    from nvae.config import Config, ModelConfig, list_configs, load_config
+    from nvae.data.images import load_image
+    from nvae.data.sources import dataloaders
+    from nvae.errors import BadInput
+    from nvae.evaluation.fid import fid
+    from nvae.evaluation.likelihood import evaluate
+    from nvae.hub import from_pretrained, push_to_hub
+    from nvae.network.model import NVAE, Output, prior_noise
+    from nvae.noise import draw_noise
+    from nvae.plots.curves import plot_curves
+    from nvae.plots.pictures import image_grid
+    from nvae.plots.towers import draw_hierarchy
+    from nvae.runs.checkpoint import load_model as load
+    from nvae.runs.checkpoint import save_model as save
+    from nvae.runs.folder import open_run
+    from nvae.sampling.encode import embed, unembed
+    from nvae.sampling.explore import explore, reconstruct
+    from nvae.sampling.interpolate import interpolate, mix
+    from nvae.sampling.sample import sample_images
+    from nvae.training.fit import fit
 
 # %% ../nbs/index.ipynb #index-front-1
 _home = {  # what `import nvae` offers, and where it stands
@@ -67,8 +61,12 @@ _all_ = [
     'unembed',
 ]
 
-def __getattr__(name):
-    "A name of `_home` or the installed version, looked up when first used: importing nvae loads nothing (PEP 562)"
+_packages = (
+    'bench', 'boards', 'cli', 'config', 'data', 'errors', 'evaluation', 'files', 'hub', 'interop', 'machine', 'network',
+    'noise', 'plots', 'runs', 'sampling', 'schedule', 'training')
+
+def _look_up(name):
+    "A name of `_home` or the installed version, when it is first used: importing nvae loads nothing (PEP 562)"
     if name == '__version__': return version('nvae')
     if name in _home:
         module, _, attribute = _home[name].rpartition('.')
@@ -76,9 +74,7 @@ def __getattr__(name):
     if name in _packages: return importlib.import_module(f'nvae.{name}')
     raise AttributeError(f"module 'nvae' has no attribute {name!r}")
 
-_packages = (
-    'bench', 'boards', 'cli', 'config', 'data', 'errors', 'evaluation', 'files', 'hub', 'interop', 'machine', 'network',
-    'noise', 'plots', 'runs', 'sampling', 'schedule', 'training')
+if not TYPE_CHECKING: __getattr__ = _look_up  # a type checker knows the names, and no others
 
 def __dir__():
     return sorted([*_home, *_packages, '__version__'])
@@ -98,7 +94,7 @@ _moved = {  # modules of the flat layout, and where they are now
     'sampling': 'sampling.sample', 'schedule': 'runs.headless', 'slots': 'schedule.workers',
     'sources': 'boards.inputs', 'spectral': 'training.spectral', 'state': 'training.state',
     'step_board': 'boards.step', 'steps': 'boards.storyboard', 'studio': 'boards.session',
-    'survey': 'training.monitor', 'trackers': 'training.monitor', 'train': 'training.fit', 'viz': 'plots.pictures',
+    'survey': 'training.monitor', 'trackers': 'training.accelerator', 'train': 'training.fit', 'viz': 'plots.pictures',
     'watch': 'runs.progress', 'widgets': 'boards.grid'}
 
 class _Moved:
