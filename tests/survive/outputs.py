@@ -25,7 +25,7 @@ MADE_UP = {  # the name that a verb makes up
 TARGETS = ('foreign.model', 'foreign.checkpoint', 'foreign.yaml', 'foreign.txt', 'foreign.pt', 'folder', 'null', 'pipe',
            'socket', 'link', 'link-to-input', 'link-to-nowhere', 'link-to-null', 'link-to-pipe', 'new.jpg', 'new.webp',
            'new.model', 'new.png', '.', '', 'x' * 300 + '.png', '~nosuchuser/p.png', 'nowhere/new.png', 'folder/',
-           '..', 'bad-\udcff.png', 'new.jpg/', 'M.MODEL', './m.model', 'folder/../a.png', 'new', 'new.PNG', 'hard-link')
+           '..', 'bad-\udcff.png', 'M.MODEL', './m.model', 'folder/../a.png', 'new', 'new.PNG')
 
 
 def cases(rng):
@@ -49,9 +49,11 @@ def judge(case, given):
     before = snapshot('.')
     verdict = command(*args)
     lost = _lost(verb, target, before, snapshot('.'))
-    if lost: return Verdict('lost', f'{lost} replaced or changed; {verdict.words}', verb)
+    kind = 'a picture' if verb in PICTURES else 'a model'
+    if lost: return Verdict('lost', f'{kind} replaced {lost}; {verdict.words}')
     if verdict.result != 'fine': return verdict
-    return _of_right_kind(target) or _not_left_over(before) or verdict
+    wrong = _of_right_kind(target) if verb in PICTURES else None
+    return wrong or _not_left_over(before) or verdict
 
 
 def _furnish(given):
@@ -66,17 +68,16 @@ def _furnish(given):
     links = dict(link='linked.txt', **{'link-to-input': 'm.model', 'link-to-nowhere': 'nowhere.png', 'link-to-null': 'null',
                                        'link-to-pipe': 'pipe'})
     for name, to in links.items(): os.symlink(to, name)
-    os.link('a.png', 'hard-link')
 
 
 def _lost(verb, target, before, after)->list:
-    "What is no longer what it was; pictures may replace pictures, models models, where they are told to by name"
-    lost = changed(before, after)
-    inputs = {*(PICTURES.get(verb) or MODELS[verb])} & {*INPUTS}
-    if target in INPUTS and target not in inputs and Path(target).suffix == ('.png' if verb in PICTURES else '.model'):
-        lost = [name for name in lost if name != target]
-    if verb in MODELS: lost = [name for name in lost if (name, target) != ('foreign.model', 'foreign.model')]
-    return lost
+    "What is no longer what it was; a picture may replace a picture or a text, a model a model, where it is named"
+    named = os.path.normpath(target or '.')
+    is_input = named in (PICTURES.get(verb) or MODELS[verb])
+    may_replace = ('.png', '.txt') if verb in PICTURES else ('.model',)
+    named = 'linked.txt' if named == 'link' else named
+    may = not is_input and Path(named).suffix in may_replace
+    return [name for name in changed(before, after) if not (may and name == named)]
 
 
 def _of_right_kind(target):
