@@ -5,7 +5,7 @@ BIN := .venv/bin
 RESOLUTION ?= highest
 READY := .venv/.ready
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-long test-browser check types docs docs-serve test-site lab bench bench-boards results readme clean
+.PHONY: help quickstart test test-long test-browser export check types docs docs-serve test-site lab bench bench-boards results readme clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,9 @@ $(READY): settings.ini setup.py pyproject.toml
 quickstart: $(READY) ## train a small NVAE on drawn faces and leave samples: minutes on two cores, no GPU
 	@$(BIN)/nvae train quickstart
 	@echo "runs/quickstart/train.ipynb shows the run: curves, reconstructions, samples.  More samples: $(BIN)/nvae sample runs/quickstart/quickstart.model 0.7"
+
+export: $(READY) ## write the modules that the notebooks export, and clean the notebooks
+	@$(BIN)/python docs/export.py
 
 check: $(READY) ## README fresh, modules as their notebooks export them, notebooks clean, lint, floors
 	@$(BIN)/python tests/check.py

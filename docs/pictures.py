@@ -118,7 +118,7 @@ def is_shell(command): return command.startswith('nvae ')
 def drawn(command):
     "The picture that a command, or an expression of Python, gives; raises `RuntimeError` when the command fails"
     import nvae
-    from nvae.cli import main
+    from nvae.cli.main import main
     if not is_shell(command): return eval(command, dict(nvae=nvae))
     with tempfile.TemporaryDirectory() as folder:
         png = Path(folder) / 'picture.png'
@@ -130,8 +130,8 @@ def drawn(command):
 
 def draw(name, root=ROOT):
     "A drawn picture as a small WebP file, and the faces that its command may want"
-    from nvae.faces import draw_faces
-    from nvae.viz import to_pil
+    from nvae.data.faces import draw_faces
+    from nvae.plots.pictures import to_pil
     faces = root / IMAGES / 'faces'
     faces.mkdir(parents=True, exist_ok=True)
     for face, number in FACES.items(): to_pil(draw_faces([number])[0]).save(faces / f'{face}.png')

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import torch
 
-from nvae import cli
 from nvae.bench import processor
-from nvae.checkpoint import load_model
+from nvae.cli import main as cli
 from nvae.config import load_config
-from nvae.evaluate import evaluate, images_of
-from nvae.model import n_parameters
-from nvae.rundir import open_run, read_metrics
-from nvae.train import fit
+from nvae.evaluation.likelihood import evaluate, images_of
+from nvae.network.cost import n_parameters
+from nvae.runs.checkpoint import load_model
+from nvae.runs.folder import open_run, read_metrics
+from nvae.training.fit import fit
 
 PAGE = Path(__file__).resolve().parents[1] / 'nbs/6_results'
 RESULTS, SWEEP = PAGE / 'results.jsonl', PAGE / 'results_mnist.png'

@@ -6,11 +6,14 @@ import typer
 from api import code, directive, escaped
 from book import source_address
 
-import nvae.cli
-from nvae.config import SECTIONS, find_asset, load_config
-from nvae.config import allowed_values as allowed
-from nvae.model import describe
-from nvae.viz import draw_hierarchy, plt
+from nvae.cli.main import app
+from nvae.cli.training import short
+from nvae.config import SECTIONS, load_config
+from nvae.errors import allowed_values as allowed
+from nvae.files import find_asset
+from nvae.network.cost import describe
+from nvae.plots.pictures import plt
+from nvae.plots.towers import draw_hierarchy
 
 
 def markdown_table(head, rows):

@@ -42,8 +42,7 @@ def stale_files(root):
             copy = tmp / path.relative_to(root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)
-        for command in (['nbdev_export'], ['nbdev_clean', '--fname', 'nbs']):
-            subprocess.run([BIN / command[0], *command[1:]], cwd=tmp, check=True, capture_output=True, text=True)
+        subprocess.run([sys.executable, ROOT / 'docs/export.py'], cwd=tmp, check=True, capture_output=True, text=True)
         modules = differing(contents(root / 'nvae', '*.py'), contents(tmp / 'nvae', '*.py'))
         notebooks = differing(contents(root / 'nbs', '*.ipynb'), contents(tmp / 'nbs', '*.ipynb'))
         return modules, notebooks
@@ -52,8 +51,8 @@ def stale_files(root):
 def exports_and_notebooks(root):
     "Problems with modules and notebooks, one line each"
     modules, notebooks = stale_files(root)
-    stale = 'is not what its notebook exports: run nbdev_export, or delete it if no notebook makes it'
-    return [f'nvae/{name} {stale}' for name in modules] + [f'nbs/{name} is not clean: run nbdev_clean' for name in notebooks]
+    stale = 'is not what its notebook exports: run make export, or delete it if no notebook makes it'
+    return [f'nvae/{name} {stale}' for name in modules] + [f'nbs/{name} is not clean: run make export' for name in notebooks]
 
 
 def cells(path):

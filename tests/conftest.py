@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from nvae import cli
+from nvae.cli import main as cli
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is deaf to Ctrl-C, and so would be all that the tests start
 

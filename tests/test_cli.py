@@ -12,13 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-from nvae import cli
-from nvae.checkpoint import save_model
+from nvae.cli import main as cli
+from nvae.cli.models import info
+from nvae.cli.training import HEADER
 from nvae.config import Config, ModelConfig, list_configs, load_config
-from nvae.model import NVAE
+from nvae.network.model import NVAE
+from nvae.runs.checkpoint import save_model
 
 COMMAND = str(Path(sys.executable).with_name('nvae'))
-COMMANDS = [command.callback.__name__ for command in cli.app.registered_commands]
+COMMANDS = [command.name for command in cli.app.registered_commands]
 
 
 @pytest.fixture(scope='session')
@@ -136,7 +138,7 @@ def test_debug_shows_the_traceback_and_keeps_the_exit_code(process):
 @pytest.mark.parametrize('error,code', [(RuntimeError('out\nof luck'), 1), (KeyboardInterrupt(), 130)])
 def test_failures_and_interruptions_have_their_own_codes(monkeypatch, capsys, error, code):
     def fail(*_): raise error
-    monkeypatch.setattr(cli, 'about', fail)
+    monkeypatch.setitem(info.__globals__, 'about', fail)
     assert cli.main(['info', 'x']) == code
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1 and (code == 130 or 'RuntimeError: out of luck' in said)
@@ -153,13 +155,13 @@ def test_configs_counts_what_building_the_model_gives(nvae):
 
 def test_configs_lists_all(nvae, monkeypatch):
     known = dict(parameters=1, groups=1, latents=1, image=(3, 8, 8), memory=1, description='')
-    monkeypatch.setattr('nvae.model.describe', lambda cfg: dict(known, name=cfg.name))
+    monkeypatch.setattr('nvae.network.cost.describe', lambda cfg: dict(known, name=cfg.name))
     assert [line.split()[0] for line in nvae('configs').stdout.splitlines()[1:]] == list(list_configs())
 
 
 def test_configs_prints_a_table(nvae):
     header, row = nvae('configs', 'quickstart').stdout.splitlines()
-    assert header.split() == cli.HEADER.split() and row.startswith('quickstart')
+    assert header.split() == HEADER.split() and row.startswith('quickstart')
 
 
 def test_own_configurations_are_listed(nvae, tmp_path):

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from nvae.checkpoint import load_model, save_model
 from nvae.config import Config, ModelConfig
 from nvae.interop import to_official
-from nvae.model import NVAE
-from nvae.viz import read_png_meta
+from nvae.network.model import NVAE
+from nvae.plots.pictures import read_png_meta
+from nvae.runs.checkpoint import load_model, save_model
 
 
 def small(**kw):
@@ -124,7 +124,7 @@ def test_evaluate_takes_so_many_images_so_many_at_a_time(nvae, model_file, pictu
 def test_evaluate_with_fid_at_the_temperature_asked_for(nvae, model_file, pictures, monkeypatch):
     from test_evaluate import Mean
 
-    import nvae.evaluate as measuring
+    import nvae.evaluation.likelihood as measuring
     asked, metric = [], measuring.fid_metric
     def instead(feature, weights): asked.append((feature, weights)); return metric(Mean())
     monkeypatch.setattr(measuring, 'fid_metric', instead)

@@ -1,22 +1,33 @@
-"The seven configurations of the system that the kit re-creates: each trains, resumes and samples at its own depth, with only channels, components and batch shrunk"
+"The seven configurations of the system re-created here: each trains, resumes and samples at its own depth"
 import pytest
 import torch
 import yaml
 from training import images
 
-from nvae.checkpoint import load_model
 from nvae.config import Config, list_configs, load_config
-from nvae.data import loaders_from
-from nvae.rundir import open_run, read_metrics
-from nvae.sampling import sample_images
-from nvae.train import fit
+from nvae.data.batches import loaders_from
+from nvae.runs.checkpoint import load_model
+from nvae.runs.folder import open_run, read_metrics
+from nvae.sampling.sample import sample_images
+from nvae.training.fit import fit
 
-SEVEN = ['tiny', 'gaussian_mixture', 'gaussian_mixture5latent', 'logistic_mixture10latent', 'big_logistic_mixture20latentnoflows', 'large_logistic_mixture20latentnoflows', 'penguin']
-SHRUNK = ['channels=4', 'n_mix=2', 'batch_size=2', 'tracker=none', 'lr_warmup=0', 'eval_every=100', 'preview_every=100', 'checkpoint_every=100']
+SEVEN = [
+    'tiny',
+    'gaussian_mixture',
+    'gaussian_mixture5latent',
+    'logistic_mixture10latent',
+    'big_logistic_mixture20latentnoflows',
+    'large_logistic_mixture20latentnoflows',
+    'penguin',
+]
+SMALL = ['channels=4', 'n_mix=2', 'batch_size=2']
+QUIET = ['tracker=none', 'lr_warmup=0', 'eval_every=100', 'preview_every=100', 'checkpoint_every=100']
 
 
 def shrunk(name, epochs):
-    return load_config(name, [*SHRUNK, f'epochs={epochs}'])
+    "With only channels, components and batch smaller, and nothing measured on the way"
+    return load_config(name, [*SMALL, *QUIET, f'epochs={epochs}'])
+
 
 def faces64(n, seed):
     return torch.nn.functional.interpolate(images(n, seed), size=(64, 64), mode='bilinear')
@@ -26,13 +37,15 @@ def faces64(n, seed):
 @pytest.mark.filterwarnings('ignore:precision float16')
 def test_trains_resumes_samples(name, tmp_path):
     "Ten steps, then ten more by the same call; the loss falls in both; four images"
-    data = lambda cfg: loaders_from(cfg, faces64(20, 0), faces64(2, 1))
     for epochs in (1, 2):
-        cfg = shrunk(name, epochs); run = open_run(cfg, tmp_path); fit(cfg, run, data(cfg))
-    losses = [r['loss'] for r in read_metrics(run.metrics) if 'loss' in r]
+        cfg = shrunk(name, epochs)
+        run = open_run(cfg, tmp_path)
+        fit(cfg, run, loaders_from(cfg, faces64(20, 0), faces64(2, 1)))
+    losses = [record['loss'] for record in read_metrics(run.metrics) if 'loss' in record]
     assert losses[-1] < losses[0]
     model = load_model(run.model)
-    assert model.cfg == cfg.model and len(model.groups) == sum(cfg.model.groups_per_scale)
+    assert model.cfg == cfg.model
+    assert len(model.groups) == sum(cfg.model.groups_per_scale)
     assert sample_images(model, 4, 0.7, iterations=1).shape == (4, 3, 64, 64)
 
 
@@ -66,15 +79,22 @@ training_parameters:
   epochs: 100
 """
 
+
 def test_a_file_of_that_system_loads_unchanged(tmp_path):
     "Written with its own keys, it is the configuration that we ship in ours"
-    path = tmp_path / 'large_logistic_mixture20latentnoflows.yaml'; path.write_text(FOREIGN)
-    theirs, ours = load_config(str(path)), load_config('large_logistic_mixture20latentnoflows')
-    assert (theirs.model, theirs.data, theirs.train) == (ours.model, ours.data, ours.train)
+    path = tmp_path / 'large_logistic_mixture20latentnoflows.yaml'
+    path.write_text(FOREIGN)
+    theirs = load_config(str(path))
+    ours = load_config('large_logistic_mixture20latentnoflows')
+    assert theirs.model == ours.model
+    assert theirs.data == ours.data
+    assert theirs.train == ours.train
     assert ours.model.groups_per_scale == [10, 5, 5]
+
 
 def test_folder32_has_the_network_of_quickstart():
     assert load_config('folder32').model == load_config('quickstart').model
+
 
 def test_every_shipped_file_round_trips():
     for name in list_configs():

@@ -1,16 +1,16 @@
 "`demo` in place of a file, and weights in 16 bits: with a small model where the kit's own belongs"
 import pytest
 import torch
+from small_models import small_network
 
 import nvae
-from nvae import checkpoint
-from nvae.checkpoint import load_model, save_model
-from nvae.cli import main
-from nvae.config import BadInput, Config, ModelConfig
-from nvae.model import NVAE
-from nvae.recipe import like
-from nvae.sample_board import SampleBoard
-from nvae.studio import list_models
+from nvae.boards.sample import SampleBoard
+from nvae.boards.session import list_models
+from nvae.cli.main import main
+from nvae.errors import BadInput
+from nvae.runs import checkpoint
+from nvae.runs.checkpoint import load_model, save_model
+from nvae.sampling.provenance import like
 
 
 @pytest.fixture
@@ -25,17 +25,18 @@ def models(tmp_path, monkeypatch):
 
 @pytest.fixture
 def small():
-    torch.manual_seed(0)
-    return NVAE(Config(name='demo', model=ModelConfig(image_size=16, channels=8, n_groups=1, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2))).eval()
+    return small_network('demo', n_groups=1).eval()
 
 
 def test_demo_is_a_file_everywhere(models, small, tmp_path):
     save_model(small, models / 'demo.model', half=True)
     assert nvae.load('demo', 'cpu').config == small.config
-    assert main(['sample', 'demo', '0.7', '0', '--n', '2']) == 0 and main(['info', 'demo']) == 0
+    assert main(['sample', 'demo', '0.7', '0', '--n', '2']) == 0
+    assert main(['info', 'demo']) == 0
     assert like(tmp_path / 'demo-t0.7-seed0.png').meta['model'] == 'demo'
     board = SampleBoard('demo', iterations=1, n=2).wait()
-    assert list_models() == {'demo': models / 'demo.model'} and board.studio.home == tmp_path / 'runs/demo'
+    assert list_models() == {'demo': models / 'demo.model'}
+    assert board.studio.home == tmp_path / 'runs/demo'
     assert like(board.save()).meta['model'] == 'demo'
 
 
@@ -49,27 +50,41 @@ def test_files_called_demo_come_first_and_runs_of_that_name_stay_in_sight(models
 
 
 def test_an_installation_without_it_says_so(models, capsys):
+    lacks = 'lacks models/demo.model'
     assert main(['sample', 'demo', '0.7']) == 2
-    assert 'lacks models/demo.model' in capsys.readouterr().err
-    with pytest.raises(BadInput, match='lacks models/demo.model'): SampleBoard('demo').wait()
+    assert lacks in capsys.readouterr().err
+    with pytest.raises(BadInput, match=lacks):
+        SampleBoard('demo').wait()
     models.rmdir()
-    with pytest.raises(BadInput, match='lacks models/demo.model'): nvae.load('demo')
+    with pytest.raises(BadInput, match=lacks):
+        nvae.load('demo')
 
 
 def test_half_the_size_and_nearly_the_same_images(small, tmp_path):
-    whole, half = save_model(small, tmp_path / 'whole.model'), save_model(small, tmp_path / 'half.model', half=True, epoch=3)
+    whole = save_model(small, tmp_path / 'whole.model')
+    half = save_model(small, tmp_path / 'half.model', half=True, epoch=3)
     assert half.stat().st_size < .65 * whole.stat().st_size
     loaded = load_model(half, 'cpu')
-    assert loaded.facts == {'epoch': 3} and {p.dtype for p in loaded.parameters()} == {torch.float32}
-    images = [m.generate(4, .7, seed=0).px.mean for m in (small, loaded)]
-    assert 0 < (images[0] - images[1]).abs().max() < .02
-    for k, v in loaded.state_dict().items(): assert v.equal(small.state_dict()[k].half().float() if v.dim() > 1 else small.state_dict()[k])
+    assert loaded.facts == {'epoch': 3}
+    assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
+    ours, theirs = (model.generate(4, .7, seed=0).px.mean for model in (small, loaded))
+    assert 0 < (ours - theirs).abs().max() < .02
+    before = small.state_dict()
+    for name, tensor in loaded.state_dict().items():
+        rounded = before[name].dim() > 1
+        expected = before[name].half().float() if rounded else before[name]
+        assert tensor.equal(expected)
 
 
 def test_export(small, tmp_path, capsys):
     file = save_model(small, tmp_path / 'whole.model', epoch=3)
-    assert main(['export', str(file), str(tmp_path / 'out/light.model'), '--half']) == 0
-    assert load_model(tmp_path / 'out/light.model', 'cpu').facts == {'epoch': 3}
-    with torch.no_grad(): small.head[1].weight[0, 0] = 1e6
-    assert main(['export', str(save_model(small, file)), str(tmp_path / 'b.model'), '--half']) == 2
-    assert 'head.1.weight holds numbers beyond 65504' in capsys.readouterr().err and not (tmp_path / 'b.model').exists()
+    light = tmp_path / 'out/light.model'
+    assert main(['export', str(file), str(light), '--half']) == 0
+    assert load_model(light, 'cpu').facts == {'epoch': 3}
+    with torch.no_grad():
+        small.head[1].weight[0, 0] = 1e6
+    save_model(small, file)
+    refused = tmp_path / 'b.model'
+    assert main(['export', str(file), str(refused), '--half']) == 2
+    assert 'head.1.weight holds numbers beyond 65504' in capsys.readouterr().err
+    assert not refused.exists()

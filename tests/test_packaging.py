@@ -14,9 +14,9 @@ import pytest
 import torch
 from test_apps import fetched, running, stopped
 
-from nvae.checkpoint import save_model
 from nvae.config import ModelConfig
-from nvae.model import NVAE
+from nvae.network.model import NVAE
+from nvae.runs.checkpoint import save_model
 
 ROOT = Path(__file__).resolve().parents[1]
 PIP = sys.executable, '-m', 'pip'

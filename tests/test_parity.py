@@ -1,4 +1,4 @@
-"Every number of the official network that we have, against ours: float64 to 1e-9, float32 to rounding."
+"Every number of the official network that we have, against ours, plain and fast: float64 to 1e-9, float32 to rounding."
 import json
 import math
 from pathlib import Path
@@ -8,20 +8,23 @@ import pytest
 import torch
 
 from nvae.config import ModelConfig
-from nvae.distributions import likelihood
 from nvae.interop import from_official, key_map, layer_names
-from nvae.losses import balance, balancing_alpha, objective
-from nvae.spectral import SpectralPenalty, bn_penalty, unit
+from nvae.network.fast import use_fast, use_plain
+from nvae.network.likelihoods import likelihood
+from nvae.training.losses import balance, balancing_alpha, objective
+from nvae.training.spectral import SpectralPenalty, bn_penalty, unit
 
 FIXTURES = sorted(p.stem for p in (Path(__file__).parent / 'parity').glob('*.npz'))
+FORMS = {'plain': use_plain, 'fast': use_fast}
+CASES = [(name, form) for name in FIXTURES for form in FORMS]
 
 
 class Official:
     "One fixture: the model with its weights, the stored tensors by key"
-    def __init__(self, name, dtype=torch.float64):
+    def __init__(self, name, form='plain', dtype=torch.float64):
         self.arrays, self.dtype = dict(np.load(Path(__file__).parent / 'parity' / f'{name}.npz')), dtype
         weights = {k.removeprefix('state_dict/'): torch.from_numpy(v) for k, v in self.arrays.items() if k.startswith('state_dict/')}
-        self.model = from_official(weights, json.loads(str(self.arrays['args']))).to(dtype)
+        self.model = FORMS[form](from_official(weights, json.loads(str(self.arrays['args']))).to(dtype))
         self.x = self['inputs/x']
 
     def __getitem__(self, key): return torch.from_numpy(self.arrays[key]).to(self.dtype)
@@ -37,11 +40,11 @@ class Official:
         torch.testing.assert_close(ours, theirs.reshape(-1), rtol=rtol, atol=atol, msg=lambda m: f'{key}: {m}')
 
 
-@pytest.fixture(scope='module', params=FIXTURES)
-def official(request): return Official(request.param)
+@pytest.fixture(scope='module', params=CASES, ids='-'.join)
+def official(request): return Official(*request.param)
 
-@pytest.fixture(scope='module', params=FIXTURES)
-def single(request): return Official(request.param, torch.float32)
+@pytest.fixture(scope='module', params=CASES, ids='-'.join)
+def single(request): return Official(*request.param, torch.float32)
 
 
 def check_forward(o):
@@ -102,10 +105,10 @@ def test_penalties(official):
     official.check('f64/sr/official_call0_loss', penalty())
     official.check('f64/sr/official_call1_loss', penalty())
 
-@pytest.mark.parametrize('name', FIXTURES)
-def test_training_step(name):
+@pytest.mark.parametrize('name,form', CASES)
+def test_training_step(name, form):
     "Loss, gradient norm of every parameter and BatchNorm's buffers after one step in train mode"
-    o = Official(name); o.model.train()
+    o = Official(name, form); o.model.train()
     out = o.model(o.x, o.noise('forward')); loss = objective(out, o.x, 0.5, o.model.cfg)
     spectral, bn = seeded_penalty(o)(), bn_penalty(o.model)
     for key, ours in dict(logits=out.params, kl_all=out.kls, recon_loss=loss.recon, norm_loss=spectral, bn_loss=bn).items(): o.check(f'f64/train/{key}', ours)
@@ -116,9 +119,9 @@ def test_training_step(name):
     for key in o.keys('outputs/f64/train/grad_norm/'): o.check(key.removeprefix('outputs/'), parameters[ours[key.rpartition('grad_norm/')[2]]].grad.norm(), rtol=1e-7)
     for key in o.keys('outputs/f64/train/buffer_after/'): o.check(key.removeprefix('outputs/'), buffers[ours[key.rpartition('buffer_after/')[2]]])
 
-@pytest.mark.parametrize('name', FIXTURES)
-def test_sampling_in_train_mode_updates_batchnorm(name):
-    o = Official(name); o.model.train(); start = {k: b.clone() for k, b in o.model.named_buffers()}
+@pytest.mark.parametrize('name,form', CASES)
+def test_sampling_in_train_mode_updates_batchnorm(name, form):
+    o = Official(name, form); o.model.train(); start = {k: b.clone() for k, b in o.model.named_buffers()}
     for k in range(2): o.model.generate(2, 0.7, noise=o.noise(f'readjust{k}'))
     ours, buffers = key_map(o.model), dict(o.model.named_buffers())
     keys = o.keys('outputs/f64/readjust/')
@@ -127,7 +130,7 @@ def test_sampling_in_train_mode_updates_batchnorm(name):
 
 def test_likelihoods_alone():
     "The mixture at 8, 5 and 3 bits; the pixel value 254 is left out, where the official code is wrong on purpose"
-    o = Official('plain_2scales', torch.float32)
+    o = Official('plain_2scales', dtype=torch.float32)
     for bits in (8, 5, 3):
         x = o[f'noise/dist/x_bits{bits}'] if bits != 8 else o['noise/dist/x8']
         ours = likelihood(o['noise/dist/logits_mix'], ModelConfig(image_size=8, n_bits=bits, n_scales=1)).log_prob(x); theirs = o[f'outputs/dist/mix_log_prob_bits{bits}']

@@ -8,11 +8,11 @@ import time
 import pytest
 from training import assert_same_run, config, differences, train
 
-import nvae.train
-from nvae.checkpoint import previous, read_checkpoint
-from nvae.config import BadInput
-from nvae.rundir import RunDir, open_run, read_status
-from nvae.train import Interrupted
+import nvae.training.fit
+from nvae.errors import BadInput
+from nvae.runs.checkpoint import previous, read_checkpoint
+from nvae.runs.folder import RunDir, open_run, read_status
+from nvae.training.fit import Interrupted
 
 VARIANTS = dict(accumulated=dict(accumulate=2), recomputed=dict(gradient_checkpointing=True, grad_clip=5., checkpoint_images=24, bn_lambda=.05, ema_decay=0.))
 
@@ -43,7 +43,7 @@ def test_stopped_before_the_first_step(tmp_path, monkeypatch):
     "What is measured before it isn't measured again"
     cfg = config(epochs=1)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(nvae.train, 'train_pass', lambda *args: signal.raise_signal(signal.SIGINT) or signal.raise_signal(signal.SIGINT))
+        patched.setattr(nvae.training.fit, 'train_pass', lambda *args: signal.raise_signal(signal.SIGINT) or signal.raise_signal(signal.SIGINT))
         train(cfg, tmp_path/'parts')
     for part in ('whole', 'parts'): train(cfg, tmp_path/part)
     assert_same_run(RunDir(tmp_path/'whole'/'small'), RunDir(tmp_path/'parts'/'small'))

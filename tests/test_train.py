@@ -14,15 +14,16 @@ from accelerate.state import AcceleratorState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import config, images, loaders, train
 
-import nvae.state
-import nvae.train
-from nvae.checkpoint import load_model, previous, read_checkpoint
-from nvae.config import BadInput
-from nvae.rundir import RunDir, held, open_run, read_metrics, read_status
-from nvae.state import contents, new_state, own_generators, restore
-from nvae.survey import held_out
-from nvae.train import RETURNS, TrainingFailed, fit, forward_backward, train_step
-from nvae.viz import to_pil
+import nvae.training.fit
+import nvae.training.state
+from nvae.errors import BadInput
+from nvae.noise import own_generators
+from nvae.plots.pictures import to_pil
+from nvae.runs.checkpoint import load_model, previous, read_checkpoint
+from nvae.runs.folder import RunDir, held, open_run, read_metrics, read_status
+from nvae.training.fit import RETURNS, TrainingFailed, fit, forward_backward, train_step
+from nvae.training.monitor import held_out
+from nvae.training.state import contents, new_state, restore
 
 
 @pytest.fixture
@@ -66,9 +67,9 @@ def test_a_bad_step_leaves_no_trace(state, spoil, words):
 @pytest.fixture
 def watched_state(monkeypatch):
     "The states of the runs that `fit` begins"
-    begun, begin = [], nvae.train.begin
-    def remember(*args): begun.insert(0, begin(*args)); return begun[0]
-    monkeypatch.setattr(nvae.train, 'begin', remember)
+    begun, original = [], nvae.training.fit.start_or_resume
+    def remember(*args): begun.insert(0, original(*args)); return begun[0]
+    monkeypatch.setattr(nvae.training.fit, 'start_or_resume', remember)
     return begun
 
 
@@ -144,7 +145,7 @@ def test_accumulation_averages_gradients(state, monkeypatch):
     state.model.eval()
     for p in state.model.parameters(): p.grad = None
     seeds = iter([0, 1, 0, 1])
-    monkeypatch.setattr(nvae.train, 'run_forward', lambda s, x, i: (torch.manual_seed(next(seeds)), s.wrapped(x, s.cfg.train, **s.weights))[1])
+    monkeypatch.setattr(nvae.training.fit, 'run_forward', lambda s, x, i: (torch.manual_seed(next(seeds)), s.wrapped(x, s.cfg.train, **s.weights))[1])
     grads = [gradient([x]) for x in xs]; both = gradient(xs)
     torch.testing.assert_close(both*state.accelerator.gradient_accumulation_steps/2, (grads[0] + grads[1])/2*state.accelerator.gradient_accumulation_steps, rtol=1e-4, atol=1e-5)
 
@@ -210,15 +211,15 @@ def test_precision(tmp_path, precision, used):
 def scaled(tmp_path, monkeypatch):
     "A state whose gradients are scaled"
     def make(scale):
-        original = nvae.state.make_accelerator
+        original = nvae.training.accelerator.make_accelerator
         def with_scaler(*args):
             accelerator, _ = original(*args)
             accelerator.scaler = torch.amp.GradScaler('cpu', init_scale=float(scale))
             return accelerator, 'float16'
-        monkeypatch.setattr(nvae.state, 'make_accelerator', with_scaler)
+        monkeypatch.setattr(nvae.training.state, 'make_accelerator', with_scaler)
         cfg = config(lr_warmup=0)
         state = new_state(cfg, open_run(cfg, tmp_path), loaders(cfg))
-        monkeypatch.setattr(nvae.state, 'make_accelerator', original)
+        monkeypatch.setattr(nvae.training.state, 'make_accelerator', original)
         monkeypatch.setattr(state.accelerator, 'native_amp', True)
         monkeypatch.setitem(AcceleratorState._shared_state, '_mixed_precision', 'fp16')
         return state

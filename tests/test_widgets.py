@@ -9,19 +9,22 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-import torch
 from nbclient import NotebookClient
+from small_models import small_run
 
-from nvae.apps import BOARDS, with_parameters
-from nvae.checkpoint import save_model
-from nvae.cherry_board import CherryBoard
-from nvae.cli import main
-from nvae.config import BadInput, Config, ModelConfig, find_asset
-from nvae.model import NVAE
-from nvae.picks import Picks, recreate
-from nvae.recipe import like, read_picks
-from nvae.sample_board import SampleBoard
-from nvae.step_board import StepBoard
+import nvae.boards.picks
+import nvae.boards.server
+import nvae.boards.session
+import nvae.boards.step
+from nvae.boards.cherry import CherryBoard
+from nvae.boards.picks import Picks, recreate
+from nvae.boards.sample import SampleBoard
+from nvae.boards.server import BOARDS, with_parameters
+from nvae.boards.step import StepBoard
+from nvae.cli.main import main
+from nvae.errors import BadInput
+from nvae.files import find_asset
+from nvae.sampling.provenance import like, read_picks
 
 THERE = [name for name in BOARDS if (find_asset('nbs') / f'{BOARDS[name]}.ipynb').exists()]
 
@@ -29,16 +32,14 @@ THERE = [name for name in BOARDS if (find_asset('nbs') / f'{BOARDS[name]}.ipynb'
 @pytest.fixture
 def runs(tmp_path):
     "A folder of runs with one small model in it"
-    torch.manual_seed(0)
-    cfg = Config(name='small', model=ModelConfig(image_size=16, channels=8, n_groups=2, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2))
-    (tmp_path / 'runs/small').mkdir(parents=True)
-    save_model(NVAE(cfg), tmp_path / 'runs/small/small.model')
+    small_run(tmp_path / 'runs', n_groups=2)
     return tmp_path / 'runs'
 
 
 @pytest.mark.parametrize('name', THERE)
 def test_notebook_runs(name, runs, tmp_path):
-    notebook = nbformat.read(with_parameters(name, tmp_path, FILE='small', ITERATIONS=1, RUNS=str(runs)), 4)
+    path = with_parameters(name, tmp_path, FILE='small', ITERATIONS=1, RUNS=str(runs))
+    notebook = nbformat.read(path, 4)
     notebook.cells.append(nbformat.v4.new_code_cell('board.wait().status.text'))
     NotebookClient(notebook, timeout=120, resources={'metadata': {'path': str(tmp_path)}}).execute()
     assert ' ms' in notebook.cells[-1].outputs[0].data['text/plain']
@@ -49,21 +50,30 @@ def test_a_board_answers_while_it_draws(runs):
     gate = threading.Event()
     board.newest.submit(lambda stale: gate.wait(20))
     start = time.monotonic()
-    for seed in range(50): board.set(seed=seed)
-    assert time.monotonic() - start < 2 and board.values()['seed'] == 49
+    for seed in range(50):
+        board.set(seed=seed)
+    assert time.monotonic() - start < 2
+    assert board.values()['seed'] == 49
     drawn = board.grid.serial
     gate.set()
     board.wait()
-    assert board.shown().recipes[0].seed == 49 and board.grid.serial == drawn + 1
+    assert board.shown().recipes[0].seed == 49
+    assert board.grid.serial == drawn + 1
 
 
 def test_statistics_are_estimated_once_per_temperature(runs, monkeypatch):
-    import nvae.studio
+    estimate = nvae.boards.session.estimate_statistics
     asked = []
-    estimate = nvae.studio.estimate_statistics
-    monkeypatch.setattr(nvae.studio, 'estimate_statistics', lambda model, t, *a: asked.append(t) or estimate(model, t, *a))
+
+    def watched(model, temperature, *more):
+        asked.append(temperature)
+        return estimate(model, temperature, *more)
+
+    monkeypatch.setattr(nvae.boards.session, 'estimate_statistics', watched)
     board = SampleBoard('small', temperature=.7, iterations=1, runs=runs).wait()
-    for values in dict(seed=1), dict(temperature=.9), dict(temperature=.7), dict(seed=2), dict(temperature=.9): board.set(**values); board.wait()
+    for values in dict(seed=1), dict(temperature=.9), dict(temperature=.7), dict(seed=2), dict(temperature=.9):
+        board.set(**values)
+        board.wait()
     assert asked == [.7, .9]
 
 
@@ -73,18 +83,25 @@ def test_a_model_that_vanished_is_said(runs):
     board.new()
     assert board.wait().status.look == 'calm'
     board.reload()
-    with pytest.raises(BadInput, match='there is no file'): board.wait()
+    with pytest.raises(BadInput, match='there is no file'):
+        board.wait()
 
 
 def test_picks_survive_a_write_that_fails(runs, monkeypatch):
+    def full(*_):
+        raise OSError(28, 'No space left on device')
+
+    def indices(picks):
+        return [pick['recipe']['index'] for pick in picks]
+
     board = CherryBoard('small', iterations=1, runs=runs).wait()
     board.pick(0)
-    import nvae.picks
-    def full(*_): raise OSError(28, 'No space left on device')
-    monkeypatch.setattr(nvae.picks, 'write_text', full)
+    monkeypatch.setattr(nvae.boards.picks, 'write_text', full)
     board.pick(1)
-    assert 'No space left' in board.note.text and 'not saved' in board.note.text
-    assert [p['recipe']['index'] for p in read_picks(board.picks.path)['picks']] == [0] == [p['recipe']['index'] for p in board.picks.items]
+    assert 'No space left' in board.note.text
+    assert 'not saved' in board.note.text
+    assert indices(read_picks(board.picks.path)['picks']) == [0]
+    assert indices(board.picks.items) == [0]
 
 
 def test_picks_at_two_temperatures_are_made_again(runs):
@@ -93,17 +110,21 @@ def test_picks_at_two_temperatures_are_made_again(runs):
     board.set(temperature=(1., .4), seed=8)
     board.wait().pick(5)
     saved = board.save()
-    for file in saved, saved.with_suffix('.json'): assert like(file).images.equal(recreate(board.picks.items, board.studio))
+    for file in saved, saved.with_suffix('.json'):
+        assert like(file).images.equal(recreate(board.picks.items, board.studio))
     content = json.loads(saved.with_suffix('.json').read_text())
     content['picks'][1]['pixels_sha256'] = '0' * 64
-    with pytest.raises(BadInput, match="pick 2 doesn't come out"): recreate(content['picks'], board.studio)
+    with pytest.raises(BadInput, match="pick 2 doesn't come out"):
+        recreate(content['picks'], board.studio)
     assert len(Picks(board.studio)) == 2
 
 
 @pytest.mark.parametrize('show', ['samples', 'temperatures', 'BatchNorm'])
 def test_what_a_board_saved_is_made_again_to_the_byte(runs, tmp_path, show):
-    board = SampleBoard('small', temperature=(.9, .6), iterations=1, seed=4, n=3, runs=runs, show=show, pixels='sample').wait()
-    saved, again = board.save(tmp_path / 'a.png'), tmp_path / 'b.png'
+    drawn = dict(temperature=(.9, .6), iterations=1, seed=4, n=3, pixels='sample')
+    board = SampleBoard('small', runs=runs, show=show, **drawn).wait()
+    saved = board.save(tmp_path / 'a.png')
+    again = tmp_path / 'b.png'
     assert main(['sample', '--like', str(saved), '--out', str(again)]) == 0
     assert again.read_bytes() == saved.read_bytes()
 
@@ -111,33 +132,43 @@ def test_what_a_board_saved_is_made_again_to_the_byte(runs, tmp_path, show):
 def test_a_first_look_is_not_saved(runs):
     board = SampleBoard('small', iterations=1, runs=runs).wait()
     board.present(replace(board.shown(), settled=False))
-    with pytest.raises(BadInput, match='first look'): board.save()
+    with pytest.raises(BadInput, match='first look'):
+        board.save()
 
 
 def test_a_step_only_hands_over_what_was_painted(runs, monkeypatch):
+    def never(*_):
+        raise AssertionError('painted in a callback')
+
     board = StepBoard('small', iterations=1, runs=runs).wait()
-    import nvae.step_board
-    def never(*_): raise AssertionError('painted in a callback')
-    for name in 'trace', 'frame', 'png', 'Towers': monkeypatch.setattr(nvae.step_board, name, never)
+    for name in 'trace', 'frame', 'png', 'Towers':
+        monkeypatch.setattr(nvae.boards.step, name, never)
     seen = []
-    for _ in board.frames: seen.append(board.grid.image); board.onward()
-    assert seen == [f.png for f in board.frames] and len(set(seen)) == len(seen)
+    for _ in board.frames:
+        seen.append(board.grid.image)
+        board.onward()
+    assert seen == [frame.png for frame in board.frames]
+    assert len(set(seen)) == len(seen)
     board.backward()
-    assert board.values()['step'] == len(seen) - 2 and board.note.text == ''
+    assert board.values()['step'] == len(seen) - 2
+    assert board.note.text == ''
 
 
 def test_the_way_back_keeps_the_step(runs):
     board = StepBoard('small', iterations=1, runs=runs).wait()
-    board.new(); board.wait(); board.go(5)
-    board.back(); board.wait()
-    assert board.values()['step'] == 5 and board.values()['seed'] == 0
+    board.new()
+    board.wait()
+    board.go(5)
+    board.back()
+    board.wait()
+    assert board.values()['step'] == 5
+    assert board.values()['seed'] == 0
 
 
 def test_sigterm_does_afterwards_what_it_did_before(monkeypatch, tmp_path):
-    import nvae.apps
     ended = SimpleNamespace(address='http://127.0.0.1', process=SimpleNamespace(wait=lambda: 0))
-    monkeypatch.setattr(nvae.apps, 'Server', lambda *_, **__: nullcontext(ended))
-    monkeypatch.setattr(nvae.apps, 'has_display', lambda: False)
+    monkeypatch.setattr(nvae.boards.server, 'Server', lambda *_, **__: nullcontext(ended))
+    monkeypatch.setattr(nvae.boards.server, 'has_display', lambda: False)
     before = signal.getsignal(signal.SIGTERM)
-    nvae.apps.serve('lab', tmp_path)
+    nvae.boards.server.serve('lab', tmp_path)
     assert signal.getsignal(signal.SIGTERM) == before

@@ -1,11 +1,11 @@
 "What the tests of training share: a run of seconds, and a comparison of two runs"
 import torch
 
-from nvae.checkpoint import read_checkpoint
 from nvae.config import Config
-from nvae.data import loaders_from
-from nvae.rundir import open_run, read_metrics
-from nvae.train import fit
+from nvae.data.batches import loaders_from
+from nvae.runs.checkpoint import read_checkpoint
+from nvae.runs.folder import open_run, read_metrics
+from nvae.training.fit import fit
 
 torch.set_num_threads(1)
 MODEL = dict(image_size=16, channels=8, n_scales=2, n_groups=1, z_channels=2, n_mix=2, n_pre_cells=1, n_post_cells=1, enc_cells=1, dec_cells=1)

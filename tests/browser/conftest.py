@@ -3,21 +3,22 @@ import shutil
 
 import pytest
 import torch
+from chromium import find_chromium
 from hands import Page, asked, run
 from playwright.sync_api import sync_playwright
 
-from nvae.apps import BOARDS, Server, with_parameters
-from nvae.board_bench import chromium as find_chromium
-from nvae.checkpoint import save_model
+from nvae.boards.server import BOARDS, Server, with_parameters
 from nvae.config import Config, ModelConfig
-from nvae.model import NVAE
+from nvae.network.model import NVAE
+from nvae.runs.checkpoint import save_model
 
 SIZE = dict(width=1280, height=1300)
 
 
 @pytest.fixture(scope='session')
 def project(tmp_path_factory):
-    "A folder as a user's: a run of a small model beside the kit's own, and the boards' notebooks with few passes of re-estimation"
+    """A folder as a user's: a run of a small model beside the kit's own, and the boards' notebooks with few passes of
+    re-estimation"""
     root = tmp_path_factory.mktemp('project')
     (root / 'runs/small').mkdir(parents=True)
     torch.manual_seed(0)
@@ -38,16 +39,21 @@ def home(project):
 
 @pytest.fixture(scope='session')
 def chromium():
-    if not (path := find_chromium()): pytest.fail('the browser tests need Chromium: apt install chromium, or name one in $CHROMIUM')
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=['--no-sandbox', '--disable-gpu']) as browser: yield browser
+    path = find_chromium()
+    if not path: pytest.fail('the browser tests need Chromium: apt install chromium, or name one in $CHROMIUM')
+    options = dict(executable_path=path, args=['--no-sandbox', '--disable-gpu'])
+    with sync_playwright() as playwright, playwright.chromium.launch(**options) as browser: yield browser
 
 
 @pytest.fixture(scope='session')
 def server(project, tmp_path_factory):
     "A running JupyterLab on the project"
     own = tmp_path_factory.mktemp('own')
-    folders = dict(HOME=own, JUPYTER_CONFIG_DIR=own / 'config', JUPYTERLAB_SETTINGS_DIR=own / 'settings', JUPYTERLAB_WORKSPACES_DIR=own / 'workspaces')
-    with Server('lab', project, 'lab', ['--expose-app-in-browser'], OMP_NUM_THREADS='1', NVAE_RUNS=str(project / 'runs'), **{k: str(v) for k, v in folders.items()}) as running: yield running
+    folders = dict(HOME=own, JUPYTER_CONFIG_DIR=own / 'config', JUPYTERLAB_SETTINGS_DIR=own / 'settings',
+                   JUPYTERLAB_WORKSPACES_DIR=own / 'workspaces', NVAE_RUNS=project / 'runs')
+    environment = {name: str(folder) for name, folder in folders.items()}
+    with Server('lab', project, 'lab', ['--expose-app-in-browser'], OMP_NUM_THREADS='1', **environment) as running:
+        yield running
 
 
 @pytest.fixture
@@ -75,7 +81,8 @@ def app(project, tmp_path, chromium):
     opened = []
     def start(name, **parameters):
         theme = 'dark' if name in ('cherry', 'interpolate') else 'light'
-        notebook = with_parameters(name, tmp_path, **{**dict(FILE='demo', ITERATIONS=2, RUNS=str(project / 'runs')), **parameters})
+        values = dict(FILE='demo', ITERATIONS=2, RUNS=str(project / 'runs')) | parameters
+        notebook = with_parameters(name, tmp_path, **values)
         opened.append(Server('voila', notebook, more=[f'--theme={theme}'], OMP_NUM_THREADS='1'))
         opened.append(chromium.new_context(viewport=SIZE))
         view = Page(opened[-1], f'voila-{theme}-{name}', opened[-2])

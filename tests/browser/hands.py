@@ -10,14 +10,27 @@ import psutil
 import torch
 from PIL import Image
 
-from nvae.faces import draw_faces
-from nvae.recipe import like
-from nvae.viz import image_grid, png, to_pil
+from nvae.data.faces import draw_faces
+from nvae.plots.pictures import image_grid, png, to_pil
+from nvae.sampling.provenance import like
 
 OUTPUT = Path(__file__).parents[2] / 'test-output' / 'browser'
 LONG = 180_000  # ms, for a kernel that starts on a machine with other work
 IDLE = """() => { const s = window.jupyterapp?.shell?.currentWidget?.sessionContext, k = s?.session?.kernel
                   return s?.isReady && k?.connectionStatus === 'connected' && k.status === 'idle' }"""
+
+SETTLED = """() => { const board = document.querySelector('.nvae-board')
+                     return board?.querySelector('.nvae-calm, .nvae-error') && !board.querySelector('.nvae-busy') }"""
+NEWER = """([caption, serial]) => {
+  const grid = document.querySelector(`.nvae-grid:has([aria-label="${caption}"])`)
+  return +grid.dataset.serial > +serial
+}"""
+DROPPED = """([name, bytes]) => {
+  const dropped = new DataTransfer()
+  dropped.items.add(new File([new Uint8Array(bytes)], name))
+  return dropped
+}"""
+THEMED = """name => document.body.dataset.jpThemeName === name && !document.querySelector('#jupyterlab-splash')"""
 
 
 class Page:
@@ -26,20 +39,29 @@ class Page:
         self.name, self.server, self.problems, self.shots = name, server, [], 0
         self.page = context.new_page()
         self.page.set_default_timeout(60_000)
-        self.page.on('console', lambda m: self.problems.append(f"console: {m.text} {m.location['url']}") if m.type == 'error' else None)
+        self.page.on('console', self._said)
         self.page.on('pageerror', lambda e: self.problems.append(f'error: {e}'))
-        self.page.on('request', lambda r: self.problems.append(f'request to another machine: {r.url}') if urlsplit(r.url).hostname not in ('127.0.0.1', None, '') else None)
+        self.page.on('request', self._requested)
+
+    def _said(self, message):
+        if message.type == 'error': self.problems.append(f"console: {message.text} {message.location['url']}")
+
+    def _requested(self, request):
+        host = urlsplit(request.url).hostname
+        if host not in ('127.0.0.1', None, ''): self.problems.append(f'request to another machine: {request.url}')
 
     @property
     def is_lab(self): return self.name.startswith('lab')
 
     def ours(self):
-        "Problems, but for two of Voila's own page: the font that it may not fetch, and other projects' extensions of JupyterLab that can't run in it"
-        return [p for p in self.problems if self.is_lab or '/@fortawesome/' not in p and '/voila/labextensions/' not in p]
+        """Problems, but for two of Voila's own page: the font that it may not fetch, and other projects' extensions of
+        JupyterLab that can't run in it"""
+        if self.is_lab: return self.problems
+        return [p for p in self.problems if '/@fortawesome/' not in p and '/voila/labextensions/' not in p]
 
     def settled(self):
         "A board is there, and doesn't work on anything"
-        self.page.wait_for_function("() => { const board = document.querySelector('.nvae-board'); return board?.querySelector('.nvae-calm, .nvae-error') && !board.querySelector('.nvae-busy') }", timeout=LONG)
+        self.page.wait_for_function(SETTLED, timeout=LONG)
         return self
 
     def shot(self, what):
@@ -61,10 +83,12 @@ class Page:
         "Do something, and wait for the picture that it leads to"
         before = self.grid(caption).get_attribute('data-serial')
         act()
-        self.page.wait_for_function('([caption, n]) => +document.querySelector(`.nvae-grid:has([aria-label="${caption}"])`).dataset.serial > +n', arg=[caption, before])
+        self.page.wait_for_function(NEWER, arg=[caption, before])
         self.settled()
 
-    def slide(self, handle, key='ArrowRight'): handle.focus(); self.page.keyboard.press(key)
+    def slide(self, handle, key='ArrowRight'):
+        handle.focus()
+        self.page.keyboard.press(key)
 
     def error(self):
         "What the board says went wrong"
@@ -73,7 +97,7 @@ class Page:
 
     def drop(self, name, content, place=0):
         "Drop a file on the n-th place for images that is to be seen"
-        data = self.page.evaluate_handle("([name, bytes]) => { const d = new DataTransfer(); d.items.add(new File([new Uint8Array(bytes)], name)); return d }", [name, list(content)])
+        data = self.page.evaluate_handle(DROPPED, [name, list(content)])
         grid = self.page.locator('.nvae-grid:has(.nvae-drop:visible)').nth(place)
         for event in 'dragover', 'drop': grid.dispatch_event(event, dict(dataTransfer=data))
 
@@ -90,7 +114,7 @@ def wear(page, theme):
     "Another theme of JupyterLab"
     name = f'JupyterLab {theme.title()}'
     page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
-    page.wait_for_function("name => document.body.dataset.jpThemeName === name && !document.querySelector('#jupyterlab-splash')", arg=name)
+    page.wait_for_function(THEMED, arg=name)
 
 
 def run(view):
@@ -109,18 +133,24 @@ def until(truth, seconds=60):
 
 def kernels(server):
     "Processes in which notebooks of a server run"
-    return [p for p in psutil.Process(server.process.pid).children(recursive=True) if any('ipykernel' in word for word in p.cmdline())]
+    family = psutil.Process(server.process.pid).children(recursive=True)
+    return [p for p in family if any('ipykernel' in word for word in p.cmdline())]
 
 
 def asked(server, what, method='GET'):
     "What a server's API answers"
     base, token = server.address.replace('/lab?token=', '/?token=').split('/?token=')
-    with urllib.request.urlopen(urllib.request.Request(f'{base}/api/{what}', method=method, headers=dict(Authorization=f'token {token}'))) as reply: return json.loads(reply.read() or 'null')
+    headers = dict(Authorization=f'token {token}')
+    request = urllib.request.Request(f'{base}/api/{what}', method=method, headers=headers)
+    with urllib.request.urlopen(request) as reply: return json.loads(reply.read() or 'null')
 
 
 def picks_of(home):
     "(seed, index) of every pick that is on disk"
-    return [(p['recipe']['seed'], p['recipe']['index']) for f in home.glob('picks/*.json') for p in json.loads(f.read_text())['picks']]
+    recipes = []
+    for file in home.glob('picks/*.json'):
+        recipes += [pick['recipe'] for pick in json.loads(file.read_text())['picks']]
+    return [(recipe['seed'], recipe['index']) for recipe in recipes]
 
 
 def face(number, size=64):
@@ -131,4 +161,5 @@ def face(number, size=64):
 def comes_out_again(picture):
     "A saved picture, drawn once more from what it carries, pixel for pixel"
     again = like(picture)
-    with Image.open(picture) as before: return np.array_equal(np.asarray(before), np.asarray(image_grid(again.images, **again.grid)))
+    drawn = image_grid(again.images, **again.grid)
+    with Image.open(picture) as before: return np.array_equal(np.asarray(before), np.asarray(drawn))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hands import wear
 
-from nvae.apps import BOARDS
+from nvae.boards.server import BOARDS
 
 PICTURES = Path(__file__).parents[2] / 'test-output' / 'boards'
 

@@ -1,10 +1,15 @@
 "Cherry-picking, used as a person would: by keys, by clicks, and with a kernel that dies"
 from hands import kernels, picks_of, run, until
 
-from nvae.cli import main
-from nvae.recipe import read_picks
+from nvae.cli.main import main
+from nvae.sampling.provenance import read_picks
 
 BATCH, TRAY = 'cherry images', 'tray of picks'
+TWO_MARKED = """() => document.querySelectorAll('[aria-label="cherry images"] .nvae-marked').length === 2"""
+KERNEL_GONE = """() => {
+  const board = document.querySelector('.nvae-board')
+  return getComputedStyle(board, '::before').content.includes('The kernel is gone')
+}"""
 
 
 def the_first_key(page, key):
@@ -32,7 +37,7 @@ def picked(view, home):
     there((0, 2), (0, 4), (1, 0))
     batch.nth(0).focus()
     view.after(BATCH, lambda: page.keyboard.press('ArrowLeft'))
-    page.wait_for_function('() => document.querySelectorAll(\'[aria-label="cherry images"] .nvae-marked\').length === 2')
+    page.wait_for_function(TWO_MARKED)
     tray.nth(2).drag_to(tray.nth(0))
     there((1, 0), (0, 2), (0, 4))
     tray.nth(0).focus()
@@ -66,9 +71,11 @@ def killed(view, home):
     kernel.wait()
     kept = picks_of(home)
     assert kept in ([(0, 2), (1, 0), (0, 4)], [(0, 2), (1, 0), (0, 4), (0, 6)])
-    if view.is_lab: page.locator('.jp-Dialog').get_by_role('button', name='Ok').click(); run(view)
+    if view.is_lab:
+        page.locator('.jp-Dialog').get_by_role('button', name='Ok').click()
+        run(view)
     else:
-        page.wait_for_function("() => getComputedStyle(document.querySelector('.nvae-board'), '::before').content.includes('The kernel is gone')")
+        page.wait_for_function(KERNEL_GONE)
         view.shot('gone')
         page.reload()
         view.settled()
@@ -91,6 +98,7 @@ def test_cherry(board, home, tmp_path):
     view.shot('reopened')
     for file in saved, saved.with_suffix('.json'):
         again = tmp_path / f'{file.suffix[1:]}.png'
-        assert main(['sample', '--like', str(file), '--out', str(again)]) == 0 and again.read_bytes() == saved.read_bytes()
+        assert main(['sample', '--like', str(file), '--out', str(again)]) == 0
+        assert again.read_bytes() == saved.read_bytes()
     assert len(read_picks(saved.with_suffix('.json'))['picks']) == len(kept)
     assert not view.ours()

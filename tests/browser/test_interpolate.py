@@ -22,7 +22,10 @@ def test_interpolate(board, home):
     after(lambda: view.press('linear'))
     after(lambda: view.press('A ⇄ B'))
     view.shot('one-scale')
-    after(lambda: page.get_by_label('steps').first.fill('30') or page.keyboard.press('Enter'))
+    def more_steps():
+        page.get_by_label('steps').first.fill('30')
+        page.keyboard.press('Enter')
+    after(more_steps)
     tiles.last.scroll_into_view_if_needed()
     board, last = page.locator('.nvae-board').bounding_box(), tiles.last.bounding_box()
     assert last['x'] + last['width'] <= board['x'] + board['width']

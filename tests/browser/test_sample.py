@@ -1,7 +1,7 @@
 "Sampling, used as a person would"
 from hands import comes_out_again
 
-from nvae.recipe import like
+from nvae.sampling.provenance import like
 
 CAPTION = 'sample images'
 
@@ -52,15 +52,19 @@ def test_sample(board, home):
 def test_models(lab, home, project):
     "Another model without starting anew; a file that isn't there, and what is no model"
     view = lab('sample')
-    page, menu, path = view.page, view.page.get_by_label('model'), view.page.get_by_placeholder('or the path')
+    page = view.page
+    menu, path = page.get_by_label('model'), page.get_by_placeholder('or the path')
     view.after(CAPTION, lambda: menu.select_option('small'))
     page.wait_for_selector('text=small: 16×16, RGB, 2 + 2 groups in 2 scales, on CPU')
     view.after(CAPTION, lambda: view.press('⟳'))
-    def asked_for(file): path.fill(str(file)); path.press('Enter')
+    def asked_for(file):
+        path.fill(str(file))
+        path.press('Enter')
     asked_for('nowhere.model')
     assert 'there is no file nowhere.model' in view.error()
     view.shot('error')
-    (broken := project / 'broken.model').write_bytes(b'not a model')
+    broken = project / 'broken.model'
+    broken.write_bytes(b'not a model')
     asked_for(broken)
     page.wait_for_selector('.nvae-error:has-text("broken.model")')
     view.after(CAPTION, lambda: menu.select_option('demo'))

@@ -1,11 +1,13 @@
 "Stepping through an image's way, as somebody would who gives a lecture"
 from hands import face
 
+TOLD = 'text => document.querySelector(".nvae-told .nvae-status")?.textContent.startsWith(text)'
+
 
 def test_step(board, home):
     view = board('step')
     page, told = view.page, view.page.locator('.nvae-told .nvae-status')
-    def at(step): page.wait_for_function('text => document.querySelector(".nvae-told .nvae-status")?.textContent.startsWith(text)', arg=f'{step} of ')
+    def at(step): page.wait_for_function(TOLD, arg=f'{step} of ')
     def key(name): page.keyboard.press(name)
     at(1)
     last = int(told.inner_text().split(' · ')[0].split()[-1])

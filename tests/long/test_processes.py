@@ -1,4 +1,5 @@
-"Several processes: what each of them holds after twenty steps, who notices trouble, how they stop, and what happens when one of them dies"
+"""Several processes: what each of them holds after twenty steps, who notices trouble, how they stop, and what happens
+when one of them dies"""
 import multiprocessing
 import os
 import signal
@@ -15,46 +16,63 @@ import torch.distributed as dist
 import yaml
 from training import MODEL, TRAIN, config, differences, images
 
-from nvae import processes
-from nvae.checkpoint import read_checkpoint
-from nvae.config import BadInput
-from nvae.data import loaders_from
-from nvae.model import NVAE
-from nvae.processes import fit_together, free_port
-from nvae.ranks import fingerprint, place, this_process
-from nvae.rundir import RunDir, holder, open_run, read_metrics, read_status
-from nvae.state import own_generators
-from nvae.train import Interrupted, after_step, begin, checkpoint, forward_backward, train_pass, train_step
+from nvae.data.batches import loaders_from
+from nvae.errors import BadInput
+from nvae.machine import free_port
+from nvae.network.model import NVAE
+from nvae.noise import own_generators
+from nvae.runs.checkpoint import read_checkpoint
+from nvae.runs.folder import RunDir, holder, open_run, read_metrics, read_status
+from nvae.training import launch as processes
+from nvae.training.distributed import fingerprint, rank_and_size, this_process
+from nvae.training.fit import (
+    Interrupted,
+    after_step,
+    checkpoint,
+    forward_backward,
+    start_or_resume,
+    train_pass,
+    train_step,
+)
+from nvae.training.launch import fit_together
 
-CPU = dict(MASTER_ADDR='127.0.0.1', ACCELERATE_USE_CPU='true', GLOO_SOCKET_IFNAME='lo' if sys.platform == 'linux' else 'lo0')
+LOOPBACK = 'lo' if sys.platform == 'linux' else 'lo0'
+CPU = dict(MASTER_ADDR='127.0.0.1', ACCELERATE_USE_CPU='true', GLOO_SOCKET_IFNAME=LOOPBACK)
 
 
 def one_of(n, rank, port, out, function, args):
     "What a process does that is started by `run_in`"
-    os.environ.update(CPU, MASTER_PORT=str(port), RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(n), LOCAL_WORLD_SIZE=str(n))
+    numbers = dict(MASTER_PORT=port, RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=n, LOCAL_WORLD_SIZE=n)
+    os.environ.update(CPU, **{name: str(value) for name, value in numbers.items()})
     me = this_process()
     with own_generators(): torch.save(function(*args), f'{out}/rank{rank}')
-    if dist.is_initialized(): me.wait_for_everyone(); me.destroy_process_group()
+    if dist.is_initialized():
+        me.wait_for_everyone()
+        me.destroy_process_group()
 
 
 def run_in(n, folder, function, *args):
     "What a function of this module returns in each of n processes"
     context, port = multiprocessing.get_context('forkserver'), free_port()
-    context.set_forkserver_preload(['training', 'nvae.processes'])
+    context.set_forkserver_preload(['training', 'nvae.training.launch'])
     started = [context.Process(target=one_of, args=(n, rank, port, folder, function, args)) for rank in range(n)]
     for p in started: p.start()
-    for p in started: p.join(300); p.kill()
+    for p in started:
+        p.join(300)
+        p.kill()
     return [torch.load(folder/f'rank{rank}') for rank in range(n)]
 
 
 def state_of(cfg, folder, n=80):
     "A run at its start, or at its last checkpoint, in one of several processes"
-    return begin(cfg, RunDir(folder/'small'), loaders_from(cfg, images(n, 0), images(9, 1), None, *place()))
+    return start_or_resume(cfg, RunDir(folder/'small'), loaders_from(cfg, images(n, 0), images(9, 1), None, *rank_and_size()))
 
 
 def everything(state):
-    ema = state.ema.state_dict() if state.ema else {}
-    return {k: v.clone() for k, v in {**state.objective.state_dict(), **{f'ema.{k}': v for k, v in ema.items()}}.items() if isinstance(v, torch.Tensor)}
+    "Copies of all tensors: parameters, buffers, and the average's"
+    values = dict(state.objective.state_dict())
+    if state.ema: values |= {f'ema.{k}': v for k, v in state.ema.state_dict().items()}
+    return {k: v.clone() for k, v in values.items() if isinstance(v, torch.Tensor)}
 
 
 # together
@@ -63,12 +81,19 @@ def twenty_steps(cfg, folder):
     state = state_of(cfg, folder)
     first = next(state.loaders.train.batches(0))
     while state.position < state.last: train_pass(state, [], None)
-    return dict(first=first, same=dict(tensors=everything(state), optimizer=state.optimizer.state_dict(), held_out=state.progress.held_out, sums=state.progress.sums, step=state.progress.step))
+    p = state.progress
+    same = dict(tensors=everything(state), optimizer=state.optimizer.state_dict(),
+                held_out=p.held_out, sums=p.sums, step=p.step)
+    return dict(first=first, same=same)
 
 
-@pytest.mark.parametrize('settings', [dict(), dict(gradient_checkpointing=True, precision='bfloat16', ema_decay=0.)], ids=['averaged', 'recomputed'])
+RECOMPUTED = dict(gradient_checkpointing=True, precision='bfloat16', ema_decay=0.)
+
+
+@pytest.mark.parametrize('settings', [dict(), RECOMPUTED], ids=['averaged', 'recomputed'])
 def test_identical_after_twenty_steps(tmp_path, settings):
-    "Weights, BatchNorm's statistics, spectral vectors, the average, the optimiser and the held-out likelihood, from different images"
+    """Weights, BatchNorm's statistics, spectral vectors, the average, the optimiser and the held-out likelihood, from
+    different images"""
     cfg = config(epochs=4, **settings)
     open_run(cfg, tmp_path)
     a, b = run_in(2, tmp_path, twenty_steps, cfg, tmp_path)
@@ -88,7 +113,8 @@ def one_gradient(cfg, folder):
     state.model.train()
     batches = state.loaders.train.batches(0)
     forward_backward(state, [next(batches) for _ in range(cfg.train.accumulate)])
-    return dict(gradients={k: p.grad for k, p in state.model.named_parameters()}, buffers=dict(state.objective.named_buffers()))
+    gradients = {k: p.grad for k, p in state.model.named_parameters()}
+    return dict(gradients=gradients, buffers=dict(state.objective.named_buffers()))
 
 
 @pytest.mark.parametrize('accumulate', [1, 2])
@@ -100,24 +126,29 @@ def test_two_halves_make_a_whole(tmp_path, accumulate):
     whole = run_in(1, tmp_path, one_gradient, cfgs[1], tmp_path/'1')[0]
     assert differences(a, b) == []
     for kind in whole:
-        for k, v in whole[kind].items(): torch.testing.assert_close(a[kind][k], v, rtol=1e-3, atol=1e-4*v.abs().max().item() + 1e-6, msg=lambda m: f'{k}: {m}')
+        for k, v in whole[kind].items():
+            atol = 1e-4*v.abs().max().item() + 1e-6
+            torch.testing.assert_close(a[kind][k], v, rtol=1e-3, atol=atol, msg=lambda m, k=k: f'{k}: {m}')
 
 
 # trouble and signals in one of them
 
 def trouble(cfg, folder):
     "A NaN in an image, then in a weight, of process 1 alone"
-    state, rank = state_of(cfg, folder), place()[0]
+    state, rank = state_of(cfg, folder), rank_and_size()[0]
     good, x, y = islice(state.loaders.train.batches(0), 3)
-    assert train_step(state, [good]) is None; checkpoint(state)
+    assert train_step(state, [good]) is None
+    checkpoint(state)
     before = everything(state)
+    def as_before(): return all(torch.equal(v, before[k]) for k, v in everything(state).items())
     if rank: x[3, 0, 5, 5] = float('nan')
     said = [train_step(state, [x])]
-    unmoved = all(torch.equal(v, before[k]) for k, v in everything(state).items())
+    unmoved = as_before()
     if rank: state.model.stem.weight.data[0, 0, 0, 0] = float('nan')
     said.append(train_step(state, [y]))
     checkpoint(state)
-    return dict(said=said, unmoved=unmoved, back=all(torch.equal(v, before[k]) for k, v in everything(state).items()), progress=(state.progress.step, state.progress.halvings))
+    progress = state.progress.step, state.progress.halvings
+    return dict(said=said, unmoved=unmoved, back=as_before(), progress=progress)
 
 
 def test_trouble_in_one_is_trouble_of_all(tmp_path):
@@ -125,23 +156,27 @@ def test_trouble_in_one_is_trouble_of_all(tmp_path):
     open_run(cfg, tmp_path)
     a, b = run_in(2, tmp_path, trouble, cfg, tmp_path)
     assert a == b
-    assert 'first in process 1: the images: 1 of 8' in a['said'][0] and 'first in process 1: the weights of stem.weight' in a['said'][1]
+    image, weight = a['said']
+    assert 'first in process 1: the images: 1 of 8' in image
+    assert 'first in process 1: the weights of stem.weight' in weight
     assert a['unmoved'] and a['back'] and a['progress'] == (1, 1)
-    assert any('process 1: model.stem.weight is not finite' in r['message'] for r in read_metrics(RunDir(tmp_path/'small').metrics) if r['kind'] == 'event')
+    events = [r['message'] for r in read_metrics(RunDir(tmp_path/'small').metrics) if r['kind'] == 'event']
+    assert any('process 1: model.stem.weight is not finite' in event for event in events)
 
 
 def stopped(cfg, folder, step):
     "A signal that reaches process 1 alone; returns what that process was told, and its position"
     state = state_of(cfg, folder)
-    stops = []
+    p, batches, stops = state.progress, state.loaders.train, []
     def watch(status, records, last=False): pass
     try:
         while state.position < state.last:
-            if state.progress.step == step and place()[0]: stops.append(signal.SIGTERM)
-            train_step(state, [next(state.loaders.train.batches(state.progress.epoch, start=state.progress.batch))])
+            if p.step == step and rank_and_size()[0]: stops.append(signal.SIGTERM)
+            train_step(state, [next(batches.batches(p.epoch, start=p.batch))])
             after_step(state, stops, watch)
-            if state.progress.batch == len(state.loaders.train): state.progress.epoch, state.progress.batch = state.progress.epoch + 1, 0
-    except Interrupted as e: return e.signum, state.progress.step
+            if p.batch == len(batches): p.epoch, p.batch = p.epoch + 1, 0
+    except Interrupted as e:
+        return e.signum, state.progress.step
     return None, state.progress.step
 
 
@@ -167,14 +202,16 @@ def position(cfg, folder):
 def small(tmp_path, monkeypatch):
     "A configuration in a folder of its own: 20 steps of two processes"
     monkeypatch.chdir(tmp_path)
-    cfg = dict(model=MODEL, data=dict(n_train=80, n_test=9), train={**TRAIN, 'epochs': 4, 'eval_every': 4, 'preview_every': 4, 'checkpoint_every': .2})
+    train = {**TRAIN, 'epochs': 4, 'eval_every': 4, 'preview_every': 4, 'checkpoint_every': .2}
+    cfg = dict(model=MODEL, data=dict(n_train=80, n_test=9), train=train)
     (tmp_path/'small.yaml').write_text(yaml.safe_dump(cfg))
     return tmp_path
 
 
 def start(*args):
     command = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())', 'train', *args]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''})
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def of_this_run(process):
@@ -186,15 +223,25 @@ def of_this_run(process):
     return found
 
 
+def is_training(r):
+    "Has this run made some steps?"
+    status = read_status(r)
+    return status.get('state') == 'training' and status.get('step', 0) >= 3
+
+
 def test_under_papermill(small):
-    "A killed process ends the run, with a message and a whole checkpoint; the same command finishes it, and both hold what is in the file"
+    """A killed process ends the run, with a message and a whole checkpoint; the same command finishes it, and both hold
+    what is in the file"""
     r = RunDir(small/'runs'/'small')
     process = start('small.yaml', '--processes', '2', '--set', 'epochs=400')
     until = time.monotonic() + 240
-    while not (r.checkpoint.exists() and read_status(r).get('state') == 'training' and read_status(r).get('step', 0) >= 3): assert time.monotonic() < until and process.poll() is None; time.sleep(.05)
+    while not (r.checkpoint.exists() and is_training(r)):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(.05)
     ranks = of_this_run(psutil.Process(process.pid))
     assert holder(r)['pid'] == ranks[0].pid
-    killed = time.monotonic(); ranks[1].kill()
+    killed = time.monotonic()
+    ranks[1].kill()
     out, err = process.communicate(timeout=120)
     assert time.monotonic() - killed < 60
     assert process.returncode == 1 and 'process 1 of 2 was killed by SIGKILL' in out and 'Traceback' not in out + err
@@ -206,10 +253,12 @@ def test_under_papermill(small):
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0 and 'held-out' in out, out + err
     content = read_checkpoint(r.checkpoint)
-    assert content['progress']['step'] == 5*(done//5 + 2) and len(set(content['fingerprints'])) == 1 and content['facts']['processes'] == 2
+    assert content['progress']['step'] == 5*(done//5 + 2)
+    assert len(set(content['fingerprints'])) == 1 and content['facts']['processes'] == 2
     assert content['fingerprints'] == [fingerprint(p for _, p in load_raw(content).named_parameters())]*2
     outputs = [o for c in nbformat.read(r.notebook, 4).cells if c.cell_type == 'code' for o in c.outputs]
-    assert sum('image/png' in o.get('data', {}) for o in outputs) >= 6 and not any(o.output_type == 'error' for o in outputs)
+    assert sum('image/png' in o.get('data', {}) for o in outputs) >= 6
+    assert not any(o.output_type == 'error' for o in outputs)
 
 
 def load_raw(content):
@@ -222,14 +271,17 @@ def load_raw(content):
 def test_what_the_processes_refuse_is_refused(tmp_path):
     "Too few images for two processes: only they can know"
     cfg = config(data=dict(n_train=12, n_test=8))
-    with pytest.raises(BadInput, match='12 training images don.t fill one batch of 8 for each of 2'): fit_together(cfg, open_run(cfg, tmp_path), 2)
+    run = open_run(cfg, tmp_path)
+    with pytest.raises(BadInput, match='12 training images don.t fill one batch of 8 for each of 2'):
+        fit_together(cfg, run, 2)
     assert holder(RunDir(tmp_path/'small')) is None
 
 
 def test_numbers_of_processes(tmp_path, monkeypatch):
     cfg = config()
     with pytest.raises(BadInput, match='1 or more'): fit_together(cfg, open_run(cfg, tmp_path), 0)
-    monkeypatch.setattr(torch.accelerator, 'is_available', lambda: True); monkeypatch.setattr(torch.accelerator, 'device_count', lambda: 2)
+    monkeypatch.setattr(torch.accelerator, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.accelerator, 'device_count', lambda: 2)
     with pytest.raises(BadInput, match='4 asked for, but this machine has 2 GPUs'): processes.check_count(4)
 
 
@@ -237,8 +289,10 @@ def test_nobody_trains_for_a_notebook_that_is_gone(monkeypatch):
     "Process 0 asks for a stop, once"
     sent, kill = [], os.kill
     monkeypatch.setattr(os, 'kill', lambda pid, signum: sent.append((pid, signum)) if signum else kill(pid, 0))
-    gone = subprocess.Popen(['true']); gone.wait()
+    gone = subprocess.Popen(['true'])
+    gone.wait()
     for parent in (None, os.getpid(), gone.pid):
-        watch = processes.leave_with(parent)
-        watch({}, list); watch({}, list)
+        watch = processes.stop_without(parent)
+        watch({}, list)
+        watch({}, list)
     assert sent == [(os.getpid(), signal.SIGTERM)]

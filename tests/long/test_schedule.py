@@ -12,10 +12,10 @@ import pytest
 import yaml
 from training import MODEL, TRAIN, assert_same_run
 
-from nvae.checkpoint import read_checkpoint
 from nvae.config import load_config
-from nvae.rundir import RunDir, holder, open_run, read_status
-from nvae.train import fit
+from nvae.runs.checkpoint import read_checkpoint
+from nvae.runs.folder import RunDir, holder, open_run, read_status
+from nvae.training.fit import fit
 
 DATA = dict(n_train=48, n_test=8)
 NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(main())', 'train']
@@ -25,22 +25,29 @@ NVAE = [sys.executable, '-c', 'import sys; from nvae.cli import main; sys.exit(m
 def small(tmp_path, monkeypatch):
     "A configuration in a folder of its own"
     monkeypatch.chdir(tmp_path)
-    (tmp_path/'small.yaml').write_text(yaml.safe_dump(dict(model=MODEL, data=DATA, train={**TRAIN, 'epochs': 10, 'eval_every': 5, 'checkpoint_every': .2, 'tracker': 'tensorboard'})))
+    train = {**TRAIN, 'epochs': 10, 'eval_every': 5, 'checkpoint_every': .2, 'tracker': 'tensorboard'}
+    (tmp_path/'small.yaml').write_text(yaml.safe_dump(dict(model=MODEL, data=DATA, train=train)))
     return tmp_path
 
 
 def start(*args):  # on one thread, like the run in this process that they are compared with
-    return subprocess.Popen([*NVAE, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    command, environment = [*NVAE, *map(str, args)], {**os.environ, 'OMP_NUM_THREADS': '1'}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def run(*args):
-    process = start(*args); out, err = process.communicate(timeout=300)
+    process = start(*args)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
 def wait_for(condition, seconds=300):
     until = time.monotonic() + seconds
-    while not (found := condition()): assert time.monotonic() < until; time.sleep(.02)
+    found = condition()
+    while not found:
+        assert time.monotonic() < until
+        time.sleep(.02)
+        found = condition()
     return found
 
 
@@ -51,7 +58,8 @@ def training(r, before=None):
 
 
 def test_killed_stopped_and_finished(small):
-    "A kernel that is killed at two random moments, then Ctrl-C, then SIGTERM, also while it starts, then the rest: the same run as one in one piece, and the notebook of it"
+    """A kernel that is killed at two random moments, then Ctrl-C, then SIGTERM, also while it starts, then the rest:
+    the same run as one in one piece, and the notebook of it"""
     r, rng, pid = RunDir(small/'runs'/'small'), random.Random(), None
     for _ in range(2):
         process = start('small.yaml')
@@ -67,7 +75,9 @@ def test_killed_stopped_and_finished(small):
         process.send_signal(signum)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 128 + signum and 'the same command goes on' in out and 'Traceback' not in out + err
-        assert read_status(r)['state'] == 'interrupted' and read_checkpoint(r.checkpoint)['progress']['step'] == read_status(r)['step']
+        status = read_status(r)
+        assert status['state'] == 'interrupted'
+        assert read_checkpoint(r.checkpoint)['progress']['step'] == status['step']
 
     process = start('small.yaml')
     wait_for(lambda: read_status(r).get('state') == 'starting')
@@ -76,29 +86,37 @@ def test_killed_stopped_and_finished(small):
 
     code, out, err = run('small.yaml')
     assert code == 0 and 'held-out' in out and '\r' not in out and err == ''
-    fit(cfg := load_config('small.yaml'), open_run(cfg, small/'whole'))
+    cfg = load_config('small.yaml')
+    fit(cfg, open_run(cfg, small/'whole'))
     assert_same_run(r, RunDir(small/'whole'/'small'))
     check_notebook(r)
 
-    began = time.monotonic(); code, out, err = run('small.yaml')
+    began = time.monotonic()
+    code, out, err = run('small.yaml')
     assert code == 0 and 'already done' in out and time.monotonic() - began < 15
 
 
 def test_a_run_that_fails_by_itself(small):
     "A learning rate that no halving mends: exit code 1, one line with the reason, and a whole checkpoint"
-    code, out, err = run('small.yaml', '--set', 'lr=100', '--set', 'lr_min=100', '--set', 'lr_warmup=0', '--set', 'checkpoint_every=100', '--set', 'tracker=none')
+    settings = ('lr=100', 'lr_min=100', 'lr_warmup=0', 'checkpoint_every=100', 'tracker=none')
+    code, out, err = run('small.yaml', *[word for setting in settings for word in ('--set', setting)])
     last = out.strip().splitlines()[-1]
-    assert code == 1 and 'failed: step' in last and 'is not finite, first in' in last and 'train.lr' in last and 'Traceback' not in out + err, (out, err)
+    assert code == 1 and 'Traceback' not in out + err, (out, err)
+    assert 'failed: step' in last and 'is not finite, first in' in last and 'train.lr' in last, (out, err)
     r = RunDir(small/'runs'/'small')
     assert read_status(r)['state'] == 'failed' and holder(r) is None
     assert all(v.isfinite().all() for v in read_checkpoint(r.checkpoint)['model'].values())
-    assert any(o.output_type == 'error' for c in nbformat.read(r.notebook, 4).cells if c.cell_type == 'code' for o in c.outputs)
+    assert any(o.output_type == 'error' for o in outputs_of(r.notebook))
+
+
+def outputs_of(notebook):
+    cells = nbformat.read(notebook, 4).cells
+    return [o for c in cells if c.cell_type == 'code' for o in c.outputs]
 
 
 def check_notebook(r):
     "Configuration, curves, pictures; not large; no output that grows with the run"
-    cells = nbformat.read(r.notebook, 4).cells
-    outputs = [o for c in cells if c.cell_type == 'code' for o in c.outputs]
+    outputs = outputs_of(r.notebook)
     assert sum('image/png' in o.get('data', {}) for o in outputs) >= 6
     assert 'n_scales: 2' in json.dumps([o.get('data', {}) for o in outputs])
     assert not any(o.output_type == 'error' for o in outputs)
@@ -109,8 +127,11 @@ def check_notebook(r):
 def test_bad_input_is_found_before_anything_starts(small):
     "One line, exit code 2, no run begun"
     (small/'afile').touch()
-    for args, words in ((['smal.yaml'], 'no such configuration file'), (['quikstart'], "did you mean 'quickstart'"), (['small.yaml', '--set', 'n_scale=3'], "did you mean 'n_scales'"),
-                        (['small.yaml', '--runs', 'afile'], "can't be written"), (['small.yaml', '--data', 'nowhere'], 'nowhere')):
+    for args, words in ((['smal.yaml'], 'no such configuration file'),
+                        (['quikstart'], "did you mean 'quickstart'"),
+                        (['small.yaml', '--set', 'n_scale=3'], "did you mean 'n_scales'"),
+                        (['small.yaml', '--runs', 'afile'], "can't be written"),
+                        (['small.yaml', '--data', 'nowhere'], 'nowhere')):
         code, out, err = run(*args)
         assert code == 2 and words in err and len(err.strip().splitlines()) == 1, (args, out, err)
     assert not (small/'runs').exists()

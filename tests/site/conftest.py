@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from built import PAGES, ROOT, SITE
+from chromium import find_chromium
 from playwright.sync_api import sync_playwright
-
-from nvae.board_bench import chromium as find_chromium
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -26,7 +25,8 @@ def settings():
 
 @pytest.fixture(scope='session')
 def chromium():
-    if not (path := find_chromium()): pytest.fail('the tests of the site need Chromium: apt install chromium, or name one in $CHROMIUM')
+    path = find_chromium()
+    if not path: pytest.fail('the tests of the site need Chromium: apt install chromium, or name one in $CHROMIUM')
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=['--no-sandbox', '--disable-gpu'])
         yield browser
@@ -46,17 +46,25 @@ def server():
     httpd.shutdown()
 
 
-def is_foreign(url): return urlsplit(url).scheme not in ('file', 'data', 'blob', 'about') and urlsplit(url).hostname != '127.0.0.1'
+def is_foreign(url):
+    parts = urlsplit(url)
+    return parts.scheme not in ('file', 'data', 'blob', 'about') and parts.hostname != '127.0.0.1'
 
 
 class Reader:
     "A page of Chromium, and what went wrong in it"
     def __init__(self, context, address):
         self.page, self.address, self.problems = context.new_page(), address, []
-        self.page.on('console', lambda m: self.problems.append(f'console: {m.text}') if m.type in ('error', 'warning') else None)
+        self.page.on('console', self._said)
         self.page.on('pageerror', lambda e: self.problems.append(f'error: {e}'))
         self.page.on('requestfailed', lambda r: self.problems.append(f'not found: {r.url}'))
-        self.page.on('request', lambda r: self.problems.append(f'request to another machine: {r.url}') if is_foreign(r.url) else None)
+        self.page.on('request', self._requested)
+
+    def _said(self, message):
+        if message.type in ('error', 'warning'): self.problems.append(f'console: {message.text}')
+
+    def _requested(self, request):
+        if is_foreign(request.url): self.problems.append(f'request to another machine: {request.url}')
 
     def open(self, path):
         self.page.goto(f'{self.address}/{path}', wait_until='load')

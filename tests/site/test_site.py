@@ -1,20 +1,35 @@
-"What a reader of the site meets: every page, both themes, a phone's width, search, formulae, copying; screenshots under test-output/site"
+"""What a reader of the site meets: every page, both themes, a phone's width, search, formulae, copying; screenshots
+under test-output/site"""
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from built import OUTPUT, PAGES
 
-KINDS = {'front': 'index.html', 'chapter': 'learning/losses.html', 'pictures': 'using/explore.html', 'board': 'bench/sample.html', 'gallery': 'reference/gallery.html',
-         'commands': 'reference/commands.html', 'configs': 'reference/configs.html', 'keys': 'reference/keys.html', 'modules': 'api/index.html', 'module': 'api/explore.html',
-         'search': 'search.html', 'index': 'genindex.html'}
+KINDS = {'front': 'index.html',
+         'chapter': 'learning/losses.html',
+         'pictures': 'using/explore.html',
+         'board': 'bench/sample.html',
+         'gallery': 'reference/gallery.html',
+         'commands': 'reference/commands.html',
+         'configs': 'reference/configs.html',
+         'keys': 'reference/keys.html',
+         'modules': 'api/index.html',
+         'module': 'api/explore.html',
+         'search': 'search.html',
+         'index': 'genindex.html'}
 AXE = """async () => {
   const found = await axe.run(document, {resultTypes: ['violations'], preload: false})
-  return found.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')}`)
+  const grave = found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
+  const told = nodes => nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')
+  return grave.map(v => `${v.id}: ${told(v.nodes)}`)
 }"""
-# Code has thousands of coloured words; axe looks at the contrast of each, for half a minute a page. One word of each colour and background says the same.
+# Code has thousands of coloured words; axe looks at the contrast of each, for half a minute a page. One word of each
+# colour and background says the same.
 ONE_OF_EACH = """() => {
-  const words = [...document.querySelectorAll('.highlight pre span')].filter(e => e.textContent.trim()), kinds = words.map(e => {
+  const words = [...document.querySelectorAll('.highlight pre span')].filter(e => e.textContent.trim())
+  const kinds = words.map(e => {
     const {color, backgroundColor, fontSize, fontWeight, opacity} = getComputedStyle(e)
-    return [e.closest('.highlight').parentElement.className, color, backgroundColor, fontSize, fontWeight, opacity].join()
+    const block = e.closest('.highlight').parentElement.className
+    return [block, color, backgroundColor, fontSize, fontWeight, opacity].join()
   })
   words.forEach((e, i) => { if (kinds.indexOf(kinds[i]) < i) e.replaceWith(...e.childNodes) })
   document.querySelectorAll('.highlight pre').forEach(e => e.normalize())
@@ -62,7 +77,9 @@ def test_phone_needs_no_scrolling_sideways(reader, kind):
 
 
 @pytest.mark.parametrize('served', [False, True], ids=['folder', 'server'])
-@pytest.mark.parametrize('words, expected', [('image_grid', 'api/viz.html'), ('KL balancing', 'learning/losses.html'), ('n_groups', 'reference/keys.html')])
+@pytest.mark.parametrize('words, expected', [('image_grid', 'api/viz.html'),
+                                             ('KL balancing', 'learning/losses.html'),
+                                             ('n_groups', 'reference/keys.html')])
 def test_search_finds(reader, served, words, expected):
     visitor = reader(served=served)
     page = visitor.open('index.html')
@@ -77,12 +94,14 @@ def test_search_finds(reader, served, words, expected):
 def test_names_in_prose_lead_to_the_reference(reader):
     page = reader().open('using/explore.html')
     page.locator('article a.name').first.click()
-    page.wait_for_function("location.pathname.includes('/api/') && document.getElementById(location.hash.slice(1)) !== null")
+    there = "location.pathname.includes('/api/') && document.getElementById(location.hash.slice(1)) !== null"
+    page.wait_for_function(there)
 
 
 def test_formulae_are_drawn(reader):
     page = reader().open('learning/losses.html')
-    assert page.locator('mjx-container svg').count() > 3 and not any('\\' in text for text in page.locator('article .math').all_inner_texts())
+    assert page.locator('mjx-container svg').count() > 3
+    assert not any('\\' in text for text in page.locator('article .math').all_inner_texts())
 
 
 def test_code_is_copied_without_prompt(reader):
@@ -98,10 +117,12 @@ def test_theme_can_be_switched(reader):
     seen = set()
     for _ in range(3):
         page.locator('.content-icon-container .theme-toggle').first.click()
-        seen.add((page.evaluate('document.body.dataset.theme'), page.evaluate('getComputedStyle(document.body).backgroundColor')))
+        background = page.evaluate('getComputedStyle(document.body).backgroundColor')
+        seen.add((page.evaluate('document.body.dataset.theme'), background))
     assert dict(seen)['light'] != dict(seen)['dark']
 
 
 def test_footer_tells_address_and_version(reader, settings):
     footer = reader().open('api/viz.html').locator('.site-address')
-    assert settings['version'] in footer.inner_text() and settings['doc_host'] + settings['doc_baseurl'] == footer.locator('a').first.get_attribute('href')
+    assert settings['version'] in footer.inner_text()
+    assert settings['doc_host'] + settings['doc_baseurl'] == footer.locator('a').first.get_attribute('href')
