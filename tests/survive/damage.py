@@ -118,12 +118,13 @@ def _contents(case, given):
             verdict = of_exception(error)
             if verdict.result != 'fine': return verdict
             continue
-        if differing: return Verdict('unsaid', f'{place}: other contents are believed: {differing[:3]}', read.__name__)
+        if differing: return Verdict('unsaid', f'{place}: other contents are believed: {differing[:3]}',
+                                     read.__name__)
     return FINE
 
 
 def _for_use(path):
-    model = kit.load_model(path, 'cpu')
+    model = kit.load(path, 'cpu')
     return dict(model.state_dict(), facts=model.facts, config=model.config.to_dict())
 
 

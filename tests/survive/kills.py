@@ -12,10 +12,11 @@ from pathlib import Path
 from . import kit
 from .common import FINE, Case, Verdict
 
-VARIANTS = {'plain': {}, 'accumulated': dict(accumulate=2), 'no average': dict(ema_decay=0, checkpoint_images=24), 'two per epoch': dict(eval_every=.5),
+VARIANTS = {'plain': {}, 'accumulated': dict(accumulate=2), 'no average': dict(ema_decay=0, checkpoint_images=24),
+            'two per epoch': dict(eval_every=.5),
             'clipped': dict(grad_clip=5., bn_lambda=.05)}
 FAILURES = ('ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'ENOENT')
-OPERATIONS = ('replace', 'rename', 'fsync', 'unlink', 'open', 'mkdir')  # of `os`; what `open` does is counted there too
+OPERATIONS = ('replace', 'rename', 'fsync', 'unlink', 'mkdir')  # of `os`, through which every writer goes
 STARTS = ('two at once', 'beside a reader', 'a lock deleted by hand', 'two beside a reader')
 
 
@@ -24,12 +25,14 @@ def cases(rng):
     for how in STARTS: yield Case(f'start: {how}', dict(kind='start', how=how))
     for name in ('SIGTERM', 'SIGINT', 'SIGHUP'):
         for ignored in (False, True)[:2 if name == 'SIGHUP' else 1]:
-            yield Case(f'{name}{" that is ignored" if ignored else ""}', dict(kind='signal', name=name, ignored=ignored))
+            yield Case(f'{name}{" that is ignored" if ignored else ""}',
+                       dict(kind='signal', name=name, ignored=ignored))
     while True:
         variant = rng.choice(list(VARIANTS))
         kind = rng.choice(('killed before', 'fails before', 'killed at random'))
         n, fault = rng.randrange(1, 60), rng.choice(FAILURES)
-        told = dict([('killed before', f'file operation {n}'), ('fails before', f'file operation {n}, {fault}'), ('killed at random', f'{n}')])
+        told = dict([('killed before', f'file operation {n}'), ('fails before', f'file operation {n}, {fault}'),
+                     ('killed at random', f'{n}')])
         yield Case(f'{variant}, {kind} {told[kind]}', dict(kind=kind, variant=variant, n=n, fault=fault))
 
 
@@ -45,7 +48,8 @@ def judge(case, given):
     how, words = _in_process(_train, cfg, 'parts', case.data['n'], fault)
     if fault and how == 'raised' and not words.startswith(('TrainingFailed', 'BadInput')):
         return Verdict('raw', words, 'fit')
-    if fault == 'EROFS' and 'free some space' in words: return Verdict('unsaid', f'words that do not fit {fault}: {words}', 'fit')
+    if fault == 'EROFS' and 'free some space' in words:
+        return Verdict('unsaid', f'words that do not fit {fault}: {words}', 'fit')
     return _ends_the_same(cfg)
 
 
@@ -94,11 +98,11 @@ def _train(cfg, runs, n=None, fault=None):
 
 
 def _inject(n, fault):
-    "In the calls of `os` that change files, through which every writer goes"
+    "In the calls of `os` that change files"
     counted = iter(range(n))
     def faulty(operation):
         def call(path, *args, **kw):
-            is_own = isinstance(path, int) or 'parts' in os.fspath(path if not isinstance(path, bytes) else path.decode())
+            is_own = isinstance(path, int) or 'parts' in os.fsdecode(path)
             if is_own and next(counted, None) is None: _fail(fault)
             return operation(path, *args, **kw)
         return call
@@ -145,7 +149,9 @@ def _signalled(name, ignored):
     how, words = _in_process(work)
     status = json.loads(Path('parts/small/status.json').read_text())
     expected = ('ended', 'done') if ignored else ('raised', 'interrupted')
-    if (how, status['state']) != expected: return Verdict('unsaid', f'{how}, status {status["state"]}: {words[-200:]}', 'signals')
+    if (how, status['state']) != expected: return Verdict('unsaid',
+                                                          f'{how}, status {status["state"]}: {words[-200:]}',
+                                                          'signals')
     return _ends_the_same(cfg)
 
 
@@ -163,24 +169,29 @@ def _start(how):
 
 
 def _two(cfg, reader):
-    "Two trainings of one run: one trains, the other is refused"
-    context, found = multiprocessing.get_context('fork'), multiprocessing.Queue()
+    "Two trainings of one run: one trains, the other is refused, or begins when the first has ended"
+    context, found = multiprocessing.get_context('fork'), multiprocessing.SimpleQueue()
     def work():
+        steps = []
+        def watch(status, records, last=False):
+            time.sleep(.2)
+            steps.append(time.monotonic())
         try:
-            kit.train(cfg, 'parts')
-            found.put('trained')
+            kit.train(cfg, 'parts', watch=watch)
+            found.put(('trained', steps))
         except BaseException as error:
-            found.put(f'{type(error).__name__}: {error}')
+            found.put((f'{type(error).__name__}: {error}', steps))
     processes = [context.Process(target=work) for _ in range(2)]
     for process in processes: process.start()
     if reader:
         time.sleep(3)
         reader.close()
-    ends = [found.get() for _ in processes]
+    (a, steps), (b, others) = (found.get() for _ in processes)
     for process in processes: process.join()
-    refused = [end for end in ends if end.startswith('BadInput')]
-    if len(refused) == 1 and 'trained' in ends: return FINE
-    return Verdict('lost', f'two writers of one run: {ends}', 'lock')
+    if steps and others and steps[0] < others[-1] and others[0] < steps[-1]:
+        return Verdict('lost', f'two writers of one run at once: {a}, {b}', 'lock')
+    raised = [end for end in (a, b) if end != 'trained' and not end.startswith('BadInput')]
+    return Verdict('raw', raised[0], 'lock') if raised else FINE
 
 
 def _deleted(cfg, lock):
@@ -196,4 +207,5 @@ def _deleted(cfg, lock):
     how, words = _in_process(_train, cfg, 'parts')
     process.kill()
     process.join()
-    return FINE if how == 'raised' and words.startswith('BadInput') else Verdict('lost', f'a second writer: {how} {words}', 'lock')
+    if how == 'raised' and words.startswith('BadInput'): return FINE
+    return Verdict('lost', f'a second writer: {how} {words}', 'lock')

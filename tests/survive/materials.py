@@ -22,7 +22,7 @@ def make(folder:Path):
             kit.train(cfg, folder / 'parts', watch=kit.stop_after(steps, signal.SIGTERM))
         except KeyboardInterrupt:
             continue
-    kit.save_model(model, folder / 'm.model')
+    kit.save(model, folder / 'm.model')
     (folder / 'm.checkpoint').write_bytes((folder / 'whole/small/small.checkpoint').read_bytes())
     (folder / 'photos').mkdir()
     for i in range(8): picture(folder / f'photos/{i}.png', i)
@@ -39,7 +39,7 @@ def official(path):
     "A checkpoint as the official code writes it, of a network that it can build"
     import torch
     model = dict(likelihood='normal', image_size=32, n_pre_blocks=1, n_scales=1)
-    network = __import__('nvae').NVAE(kit.config(model=model))
+    network = kit.NVAE(kit.config(model=model))
     torch.save(kit.official(network), path)
 
 

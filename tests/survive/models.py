@@ -1,4 +1,4 @@
-"Model files, checkpoints, recipes and picks of the right format with wrong contents: refused in words, in little memory"
+"Model files, checkpoints, recipes and picks with wrong contents: refused in words, in little memory"
 import base64
 import itertools
 import json
@@ -11,24 +11,38 @@ from pathlib import Path
 from . import kit
 from .common import Case, Verdict, command
 
-SIZES = dict(image_size=(32768, 2**30, 0, -16, 24, [16, 2**40], '16'), n_groups=(10**4, 10**9, 0, 2.5), n_scales=(300, 10**12, 0),
-             channels=(10**6, 2**40, 3), z_channels=(10**9, 10**4, 0), n_mix=(10**9, 10**5), n_pre_blocks=(10**12, 64), n_flows=(10**9, 10**4),
-             n_pre_cells=(10**9,), enc_cells=(10**9, 10**5), dec_cells=(10**9,), image_channels=(2, 10**9), likelihood=('x', None, 3),
+SIZES = dict(image_size=(32768, 2**30, 0, -16, 24, [16, 2**40], '16'), n_groups=(10**4, 10**9, 0, 2.5),
+             n_scales=(300, 10**12, 0),
+             channels=(10**6, 2**40, 3), z_channels=(10**9, 10**4, 0), n_mix=(10**9, 10**5),
+             n_pre_blocks=(10**12, 64), n_flows=(10**9, 10**4),
+             n_pre_cells=(10**9,), enc_cells=(10**9, 10**5), dec_cells=(10**9,), image_channels=(2, 10**9),
+             likelihood=('x', None, 3),
              nosuchkey=(1,), group_divisor=(0, 10**30), channel_mult=(1e308, 1.1))
 WRONG = (None, 3, -1, 2**70, 'x', [], [1], {}, {'a': 1}, True, 'NaN', '\x1b[31mred\ud800', 'x' * 10**5)
-HEADERS = ('no metadata', 'a list', 'not JSON', 'brackets', 'longer than the file', 'huge', 'negative offsets', 'overlapping', 'empty',
-           'a version of the future', 'names that control', 'config is a list', 'config is not JSON', 'config is missing', 'facts are a list',
+HEADERS = ('no metadata', 'a list', 'not JSON', 'brackets', 'longer than the file', 'huge', 'negative offsets',
+           'overlapping', 'empty',
+           'a version of the future', 'names that control', 'config is a list', 'config is not JSON',
+           'config is missing', 'facts are a list',
            'facts that control', 'facts are brackets', 'duplicate names')
-WEIGHTS = ('one missing', 'one too many', 'one of another shape', 'one of another kind', 'NaN', 'inf', 'a name that controls', 'none',
-           'all of them scalars', 'a long name', 'running variance inf', 'running variance negative', '10,000 too many')
-CODE = ('os.system', 'builtins.exec', 'a plain pickle', 'a class of nobody', 'in the configuration', 'in the weights', 'numpy')
-CHECKPOINT = ('config', 'model', 'ema', 'optimizer', 'progress', 'data', 'facts', 'spectral', 'format', 'version', 'scaler')
-RECIPE = dict(n=(0, -1, 10**9, 2**70, 'x', None, [], 1.5), seed=(-1, 2**64, 2**70, 'x', None, 1.5, [1]), temperature=('ab', None, -1, 5, [], [1, 2, 3],
-              [.5] * 10**4, {}), iterations=(-1, 10**9, 'x', None, 2.5), pixels=('x', None, 3), index=(99, -1, 'x'), variants_of=(10**9, -1, 'x'),
-              difference=('x', None, 1e308), changes=(3, [3], [{}], [{'groups': [99]}], [{'groups': ['x'], 'strength': 1, 'seed': 0}]),
+WEIGHTS = ('one missing', 'one too many', 'one of another shape', 'one of another kind', 'NaN', 'inf',
+           'a name that controls', 'none',
+           'all of them scalars', 'a long name', 'running variance inf', 'running variance negative',
+           '10,000 too many')
+CODE = ('os.system', 'builtins.exec', 'a plain pickle', 'a class of nobody', 'in the configuration', 'in the weights',
+        'numpy')
+CHECKPOINT = ('config', 'model', 'ema', 'optimizer', 'progress', 'data', 'facts', 'spectral', 'format', 'version',
+              'scaler')
+RECIPE = dict(n=(0, -1, 10**9, 2**70, 'x', None, [], 1.5), seed=(-1, 2**64, 2**70, 'x', None, 1.5, [1]),
+              temperature=('ab', None, -1, 5, [], [1, 2, 3],
+              [.5] * 10**4, {}), iterations=(-1, 10**9, 'x', None, 2.5), pixels=('x', None, 3), index=(99, -1, 'x'),
+              variants_of=(10**9, -1, 'x'),
+              difference=('x', None, 1e308), changes=(3, [3], [{}], [{'groups': [99]}],
+                                                          [{'groups': ['x'], 'strength': 1, 'seed': 0}]),
               start=(3, {}, {'images': []}, {'images': ['x']}, {'images': ['']}, {'images': [3]}), walk=(True, 'x'),
-              passage=(3, {}, {'space': 'z', 'path': 'linear'}, {'space': 'x'}), statistics_seed=(-1, 2**70, 'x'), nosuchkey=(1,))
-GRID = ({'foo': 1}, 3, [], {'n_cols': 0}, {'n_cols': -1}, {'n_cols': 10**9}, {'n_cols': 'x'}, {'row_labels': 3}, {'row_labels': [3]},
+              passage=(3, {}, {'space': 'z', 'path': 'linear'}, {'space': 'x'}), statistics_seed=(-1, 2**70, 'x'),
+              nosuchkey=(1,))
+GRID = ({'foo': 1}, 3, [], {'n_cols': 0}, {'n_cols': -1}, {'n_cols': 10**9}, {'n_cols': 'x'}, {'row_labels': 3},
+        {'row_labels': [3]},
         {'row_labels': ['x' * 10**5]}, {'scale': 10**6}, {'pad': 10**6}, {'labels': ['a']})
 PICKS = ('picks', 'made', 'seed', 'format', 'recipe', 'png', 'pixels_sha256', 'when')
 
@@ -39,15 +53,23 @@ def cases(rng):
     every += [('recipe', key, value) for key, values in RECIPE.items() for value in values]
     every += [('grid', '', value) for value in GRID] + [('header', how, None) for how in HEADERS]
     every += [('weights', how, None) for how in WEIGHTS] + [('code', how, None) for how in CODE]
-    every += [('checkpoint size', key, value) for key in ('image_size', 'n_groups', 'n_scales', 'channels') for value in SIZES[key]]
-    every += [('checkpoint', key, value) for key in CHECKPOINT for value in WRONG] + [('archive', 'a deflated member', None)]
-    every += [('picks', key, value) for key in PICKS for value in WRONG] + [('json', 'brackets', None), ('json', 'large', None)]
-    every += [('meta', key, value) for key in ('model', 'sha256', 'recipes', 'grid', 'threads', 'device', 'images') for value in WRONG]
+    every += [('checkpoint size', key, value) for key in ('image_size', 'n_groups', 'n_scales',
+                                                          'channels') for value in SIZES[key]]
+    every += [('checkpoint', key, value) for key in CHECKPOINT for value in WRONG]
+    every += [('picks', key, value) for key in PICKS for value in WRONG]
+    every += [('archive', 'a deflated member', None), ('json', 'brackets', None), ('json', 'large', None)]
+    every += [('meta', key, value) for key in ('model', 'sha256', 'recipes', 'grid', 'threads', 'device',
+                                               'images') for value in WRONG]
     rng.shuffle(every)
     for number in itertools.count():
-        if number >= len(every): every.append((*rng.choice((('checkpoint', rng.choice(CHECKPOINT)), ('picks', rng.choice(PICKS)))), _deep(rng)))
-        kind, key, value = every[number]
+        kind, key, value = every[number] if number < len(every) else _random(rng)
         yield Case(f'{kind}: {key} {value!a}'[:90], dict(kind=kind, key=key, value=value))
+
+
+def _random(rng):
+    "A random value somewhere in a checkpoint or in picks"
+    kind, keys = rng.choice((('checkpoint', CHECKPOINT), ('picks', PICKS)))
+    return kind, rng.choice(keys), _deep(rng)
 
 
 def _deep(rng, depth=0):
@@ -69,7 +91,8 @@ def judge(case, given):
 
 def _used(path, must_say=False):
     "What a person would do with a model's file"
-    for line in (('info', path), ('sample', path, '0.7', '1', '--n', '1', '--out', 'o.png'), ('export', path, 'o.model')):
+    for line in (('info', path), ('sample', path, '0.7', '1', '--n', '1', '--out', 'o.png'),
+                 ('export', path, 'o.model')):
         verdict = command(*line)
         if verdict.result != 'fine': return verdict
         if must_say and line[0] == 'export' and Path('o.model').exists() and 'finite' not in verdict.words:
@@ -103,7 +126,8 @@ def _header(given, how, _):
     header, data = split('m.model')
     meta, first = header['__metadata__'], next(k for k in header if k != '__metadata__')
     changes = {
-        'a version of the future': dict(version='999'), 'config is a list': dict(config='[1]'), 'config is not JSON': dict(config='{'),
+        'a version of the future': dict(version='999'), 'config is a list': dict(config='[1]'),
+        'config is not JSON': dict(config='{'),
         'facts are a list': dict(facts='[1]'), 'facts that control': dict(facts='{"note": "\\u001b[31m\\ud800"}'),
         'facts are brackets': dict(facts='[' * 10**5)}
     meta.update(changes.get(how, {}))
@@ -113,7 +137,8 @@ def _header(given, how, _):
     if how == 'overlapping': header[first]['data_offsets'] = [0, len(data)]
     if how == 'names that control': header['\x1b[31m\ud800'] = header.pop(first)
     texts = {'a list': b'[1]', 'not JSON': b'{{{', 'brackets': b'[' * 10**5, 'empty': b''}
-    if how == 'duplicate names': texts[how] = json.dumps(header).replace('{"__meta', '{"__metadata__": {}, "__meta').encode()
+    if how == 'duplicate names':
+        texts[how] = json.dumps(header).replace('{"__meta', '{"__metadata__": {}, "__meta').encode()
     lengths = {'longer than the file': 10**7, 'huge': 2**63}
     join('bad.model', texts.get(how, header), data, lengths.get(how))
     return _used('bad.model')
@@ -157,7 +182,8 @@ def _code(given, how, _):
     import torch
     content = torch.load(given / 'm.checkpoint', weights_only=True)
     bad = Payload(os.system, 'touch ran') if how != 'builtins.exec' else Payload(exec, 'open("ran", "w")')
-    places = {'in the configuration': ('config', bad), 'in the weights': ('model', bad), 'numpy': ('facts', {'n': numpy.float64(3)})}
+    places = {'in the configuration': ('config', bad), 'in the weights': ('model', bad),
+              'numpy': ('facts', {'n': numpy.float64(3)})}
     if how == 'a plain pickle':
         Path('bad.checkpoint').write_bytes(pickle.dumps(bad))
     else:
@@ -196,7 +222,8 @@ def _checkpoint_size(given, key, value):
 def _archive(given, how, _):
     "A member that is small on disk and 8 GB when it is unpacked"
     zeros = bytes(2**20)
-    with zipfile.ZipFile(given / 'm.checkpoint') as old, zipfile.ZipFile('bad.checkpoint', 'w', zipfile.ZIP_DEFLATED, compresslevel=1) as new:
+    deflating = zipfile.ZipFile('bad.checkpoint', 'w', zipfile.ZIP_DEFLATED, compresslevel=1)
+    with zipfile.ZipFile(given / 'm.checkpoint') as old, deflating as new:
         for member in old.infolist():
             if not member.filename.endswith('data/0'):
                 new.writestr(member.filename, old.read(member), zipfile.ZIP_STORED)
@@ -254,12 +281,16 @@ def _picks(given, key, value):
 
 
 def _json(given, how, _):
-    Path('bad.json').write_text('[' * 10**5 if how == 'brackets' else json.dumps(dict(format='nvae.picks', x='x' * 3 * 10**7)))
+    large = json.dumps(dict(format='nvae.picks', x='x' * 3 * 10**7))
+    Path('bad.json').write_text('[' * 10**5 if how == 'brackets' else large)
     verdict = _again('bad.json')
     if verdict.result != 'fine': return verdict
-    _png_text('[' * 10**5 if how == 'brackets' else '{"x": "%s"}' % base64.b64encode(bytes(3 * 10**6)).decode(), given)
+    _png_text('[' * 10**5 if how == 'brackets' else '{"x": "%s"}' % base64.b64encode(bytes(3 * 10**6)).decode(),
+              given)
     return _again('bad.png')
 
 
-JUDGES = {'size': _size, 'header': _header, 'weights': _weights, 'code': _code, 'checkpoint': _checkpoint, 'archive': _archive,
-          'checkpoint size': _checkpoint_size, 'recipe': _recipe, 'grid': _grid, 'meta': _meta_key, 'picks': _picks, 'json': _json}
+JUDGES = {'size': _size, 'header': _header, 'weights': _weights, 'code': _code, 'checkpoint': _checkpoint,
+          'archive': _archive,
+          'checkpoint size': _checkpoint_size, 'recipe': _recipe, 'grid': _grid, 'meta': _meta_key, 'picks': _picks,
+          'json': _json}

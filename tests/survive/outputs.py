@@ -1,4 +1,4 @@
-"Outputs: what stood in the folder before a command is there after it, unless the command was told to replace that kind"
+"Outputs: what stood in a folder before a command is there after it, unless the command was told to replace it"
 import os
 import shutil
 import stat
@@ -22,8 +22,10 @@ MADE_UP = {  # the name that a verb makes up
     'sample': 'm-t0.7-seed0.png', 'sample --like': 'x-again.png', 'sample --sweep': 'm-t0.5-0.7-seed0.png',
     'reconstruct': 'a-reconstructed.png', 'interpolate': 'a-b.png', 'mix': 'a-and-b.png',
     'explore': 'm-explore-t0.7-seed0.png'}
-TARGETS = ('foreign.model', 'foreign.checkpoint', 'foreign.yaml', 'foreign.txt', 'foreign.pt', 'folder', 'null', 'pipe',
-           'socket', 'link', 'link-to-input', 'link-to-nowhere', 'link-to-null', 'link-to-pipe', 'new.jpg', 'new.webp',
+TARGETS = ('foreign.model', 'foreign.checkpoint', 'foreign.yaml', 'foreign.txt', 'foreign.pt', 'folder', 'null',
+           'pipe',
+           'socket', 'link', 'link-to-input', 'link-to-nowhere', 'link-to-null', 'link-to-pipe', 'new.jpg',
+           'new.webp',
            'new.model', 'new.png', '.', '', 'x' * 300 + '.png', '~nosuchuser/p.png', 'nowhere/new.png', 'folder/',
            '..', 'bad-\udcff.png', 'M.MODEL', './m.model', 'folder/../a.png', 'new', 'new.PNG')
 
@@ -31,7 +33,8 @@ TARGETS = ('foreign.model', 'foreign.checkpoint', 'foreign.yaml', 'foreign.txt',
 def cases(rng):
     "Every verb with every target, in an order that depends on the seed"
     every = [(verb, target) for verb in (*PICTURES, *MODELS) for target in (*INPUTS, *TARGETS)]
-    every += [(verb, 'made up') for verb in MADE_UP] + [('train', how) for how in ('no checkpoints', 'foreign folder')]
+    every += [(verb, 'made up') for verb in MADE_UP] + [('train',
+                                                         how) for how in ('no checkpoints', 'foreign folder')]
     rng.shuffle(every)
     for verb, target in every: yield Case(f'{verb} onto {target[:40]!a}', dict(verb=verb, target=target))
 
@@ -65,7 +68,8 @@ def _furnish(given):
     os.mkfifo('pipe')
     if os.geteuid() == 0: os.mknod('null', 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     os.mknod('socket', 0o666 | stat.S_IFSOCK)
-    links = dict(link='linked.txt', **{'link-to-input': 'm.model', 'link-to-nowhere': 'nowhere.png', 'link-to-null': 'null',
+    links = dict(link='linked.txt', **{'link-to-input': 'm.model', 'link-to-nowhere': 'nowhere.png',
+                                       'link-to-null': 'null',
                                        'link-to-pipe': 'pipe'})
     for name, to in links.items(): os.symlink(to, name)
 

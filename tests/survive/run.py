@@ -1,6 +1,7 @@
-"Run the trials: one process each, bounded in memory, processor and waiting; one JSON line each; goes on where it stopped"
+"Run the trials, each in a process of its own, bounded in memory, processor and waiting; goes on where it stopped"
 import argparse
 import collections
+import contextlib
 import importlib
 import itertools
 import json
@@ -18,6 +19,7 @@ sys.path[0] = str(TESTS.parent)  # the kit; not this folder, whose names are pla
 sys.path.append(str(TESTS))
 
 import psutil  # noqa: E402
+
 from survive import common, kit, materials  # noqa: E402
 
 PARTS = ('damage', 'outputs', 'configs', 'commands', 'images', 'models', 'official', 'plans', 'kills')
@@ -111,20 +113,28 @@ def _wait(pid, seconds)->str:
         if done: return f'signal {os.WTERMSIG(status)}' if os.WIFSIGNALED(status) else 'ended'
         time.sleep(.01)
         if look % 50: continue
-        now, busy = time.monotonic(), _busy(pid)
-        if busy > used: used, last = busy, now
+        now, (busy, is_running) = time.monotonic(), _busy(pid)
+        if is_running or busy != used: last = now
+        used = max(used, busy)
         how = 'too long' if used > seconds or now - start > 20 * seconds else 'asleep' if now - last > ASLEEP else ''
         if how: return _end(pid) or how
 
 
 def _busy(pid):
-    "Seconds of the processor that it and its children used, and whether they wait for a turn"
-    try:
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        running = any(p.status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP) for p in family)
-        return sum(sum(p.cpu_times()[:2]) for p in family) + (time.monotonic() * 1e-9 if running else 0)
-    except psutil.Error:
-        return 0.
+    "Seconds of the processor that it and its children used, and whether one of them runs or waits for its turn"
+    seconds, is_running = 0., False
+    for process in _family(pid):
+        with contextlib.suppress(psutil.Error):
+            seconds += sum(process.cpu_times()[:4])
+            is_running |= process.status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
+    return seconds, is_running
+
+
+def _family(pid):
+    "A process and its children"
+    with contextlib.suppress(psutil.Error):
+        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return []
 
 
 def _end(pid):
