@@ -78,8 +78,7 @@ def cases(rng):
         if verb in SMALL: chosen = {SMALL[verb][0]: SMALL[verb][1], **chosen}
         line = [verb, *args]
         for name, value in chosen.items(): line += [name] if value is None else [name, value]
-        told = ' '.join(word[:50] for word in line)
-        yield Case(told.encode('ascii', 'backslashreplace').decode(), dict(line=line))
+        yield Case(' '.join(ascii(word[:50])[1:-1] for word in line), dict(line=line))
 
 
 def _argument(rng, kind):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 INSIDE = dict(  # what the front door doesn't offer: name, module
-    main='nvae.cli', TrainingFailed='nvae.training.fit', Interrupted='nvae.training.fit',
+    main='nvae.cli.main', TrainingFailed='nvae.training.fit', Interrupted='nvae.training.fit',
     read_file='nvae.runs.checkpoint', read_checkpoint='nvae.runs.checkpoint', loaders_from='nvae.data.batches',
     read_image='nvae.data.images', to_official='nvae.interop', Studio='nvae.boards.session',
     Drawing='nvae.boards.session', Picks='nvae.boards.picks', as_pick='nvae.boards.picks',

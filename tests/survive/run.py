@@ -25,9 +25,10 @@ from survive import common, kit, materials  # noqa: E402
 PARTS = ('damage', 'outputs', 'configs', 'commands', 'images', 'models', 'official', 'plans', 'kills')
 MOST = dict(damage=9000, outputs=400, configs=3000, commands=1500, images=2000, models=1500, official=500, plans=1000,
             kills=600)
-SLICE = dict(damage=40, outputs=40, configs=24, commands=40, images=40, models=30, official=16, plans=24, kills=8)
+SLICE = dict(damage=24, outputs=40, configs=12, commands=40, images=24, models=16, official=12, plans=24, kills=3)
 GIGABYTE = 2**30
 PROCESSOR = 20  # seconds of the processor that a trial may use
+SHORTER = 3     # times less in the slice
 ASLEEP = 10     # seconds without any use of it that count as waiting for ever
 MADE = 120      # seconds for the materials
 
@@ -37,9 +38,9 @@ def cases_of(part, seed=0):
     return importlib.import_module(f'survive.{part}').cases(materials.rng_of(part, seed))
 
 
-class Limits:
-    "How long a process may take, by its part"
-    def __init__(self, part): self.processor = PROCESSOR * (3 if part in ('kills', 'configs') else 1)
+def processor(part, is_slice)->int:
+    "Seconds of the processor for a trial of a part"
+    return PROCESSOR * (3 if part in ('kills', 'configs') else 1) // (SHORTER if is_slice and part != 'kills' else 1)
 
 
 def limited(judge, case, given, folder, seconds)->dict:
@@ -153,7 +154,7 @@ def make_materials(folder):
     return folder / 'given'
 
 
-def run(parts, seconds, count, seed, out):
+def run(parts, seconds, count, seed, out, is_slice=False):
     "Every case that `out` doesn't hold yet"
     lines = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     done = {(line['part'], line['seed'], line['case']) for line in lines}
@@ -162,20 +163,21 @@ def run(parts, seconds, count, seed, out):
         folder = Path(folder)
         given = make_materials(folder)
         for part in parts:
-            for line in _part(part, seconds, (count or MOST)[part], seed, done, given, folder):
+            limit = processor(part, is_slice)
+            for line in _part(part, seconds, count[part], limit, seed, done, given, folder):
                 lines.append(line)
                 print(json.dumps(line), file=file, flush=True)
     return lines
 
 
-def _part(part, seconds, count, seed, done, given, folder):
+def _part(part, seconds, count, limit, seed, done, given, folder):
     "The lines of one part"
     judge, until = importlib.import_module(f'survive.{part}').judge, time.monotonic() + seconds
     for number, case in enumerate(itertools.islice(cases_of(part, seed), count)):
         if time.monotonic() > until: break
         if (part, seed, number) in done: continue
         start = time.monotonic()
-        result = limited(judge, case, given, folder / f'{part}-{number}', Limits(part).processor)
+        result = limited(judge, case, given, folder / f'{part}-{number}', limit)
         took = round(time.monotonic() - start, 1)
         yield dict(part=part, seed=seed, case=number, what=case.what, **result, took=took)
 
@@ -202,8 +204,8 @@ def main():
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out', type=Path, default=Path('survive.jsonl'), help='goes on where this file stops')
     asked = parser.parse_args()
-    count = SLICE if asked.slice else dict.fromkeys(PARTS, asked.cases) if asked.cases else None
-    lines = run(asked.part or PARTS, asked.seconds, count, asked.seed, asked.out)
+    count = SLICE if asked.slice else dict.fromkeys(PARTS, asked.cases) if asked.cases else MOST
+    lines = run(asked.part or PARTS, asked.seconds, count, asked.seed, asked.out, asked.slice)
     table(lines)
     return int(any(line['result'] != 'fine' for line in lines))
 
