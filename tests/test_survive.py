@@ -1,4 +1,4 @@
-"A short slice of the trials in tests/survive, seeded; what fails today stands in one list, to be taken off when it is mended"
+"A short slice of the trials in tests/survive, seeded; what fails today stands in one list until it is mended"
 import json
 import subprocess
 import sys
@@ -11,21 +11,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from survive import run  # noqa: E402
 
 SEED = 0
+pytestmark = pytest.mark.timeout(1000)  # on a machine that others use too
 FAILING = {  # of issue 12: reason, the cases
     'A1: no digest is compared': (
         'damage: model: two blocks swapped in all, round 0',
         'damage: resumed: a bit flipped in pickle, round 0',
         'damage: best: two blocks swapped in names, round 0',
         'damage: model: a bit flipped in tensors, round 0',
-        'damage: resumed: a bit flipped in tensors, round 0',
-        'damage: resumed: a block zeroed in all, round 0',
-    ),
-    'A1: the cache is believed': (
-        'damage: cache: cut in sizes.npy, round 0',
-        'damage: cache: a block zeroed in sizes.npy, round 0',
-    ),
-    'A2: a PNG called .webp': (
-        "outputs: sample --like onto 'new.webp'",
     ),
     'A2: a made-up name replaces': (
         "outputs: sample --sweep onto 'made up'",
@@ -34,33 +26,19 @@ FAILING = {  # of issue 12: reason, the cases
         "outputs: mix onto 'foreign.checkpoint'",
         "outputs: export onto 'folder/../a.png'",
         "outputs: reconstruct onto 'foreign.yaml'",
-        "outputs: explore onto 'm.checkpoint'",
-        "outputs: explore onto 'foreign.checkpoint'",
-        "outputs: import onto 'foreign.yaml'",
-        "outputs: mix onto 'official.pt'",
-    ),
-    'A4: a deleted lock lets a second writer in': (
-        'kills: start: a lock deleted by hand',
     ),
     'C: YAML that expands': (
         'configs: hostile: laughs',
     ),
     'C: a FIFO waits for ever': (
         'images: folder: a FIFO',
-        'images: folder: a link to a FIFO',
     ),
     'C: sizes are not bounded': (
         'models: size: n_groups 1000000000',
         "official: args: 'num_groups_per_scale' 10000",
     ),
-    'C: strips': (
-        'images: broken: 20000 x 1',
-    ),
     'D: control signs are printed': (
         'commands: runs --tail \\x1b[31mred',
-    ),
-    'D: equal keys': (
-        'configs: hostile: a key twice',
     ),
     'D: names that are not UTF-8': (
         'images: folder: a name that is not UTF-8',
@@ -72,8 +50,6 @@ FAILING = {  # of issue 12: reason, the cases
     ),
     'D: recipes are not checked': (
         'models: meta: threads -1',
-        "models: meta: threads 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        'models: recipe: seed 18446744073709551616',
     ),
     'D: what PyYAML raises': (
         'plans: hostile: float of no float',
@@ -81,17 +57,10 @@ FAILING = {  # of issue 12: reason, the cases
     'D: wrong contents of checkpoints': (
         'models: checkpoint: facts []',
         'models: checkpoint: config [1]',
-        'models: checkpoint: facts 3',
-        'models: checkpoint: model 3',
-        'models: checkpoint: ema [1]',
     ),
     'D: wrong contents of official checkpoints': (
         "official: args: 'dataset' 3",
         "official: file: 'args None' None",
-        "official: name: '\\x1b[31m.pt' None",
-    ),
-    'E: HEIC is not named': (
-        'images: broken: HEIC',
     ),
     'E: devices, pipes and links are replaced': (
         "outputs: import onto 'link-to-input'",
@@ -100,12 +69,6 @@ FAILING = {  # of issue 12: reason, the cases
         "outputs: sample onto 'pipe'",
         "outputs: mix onto 'socket'",
         "outputs: import onto 'socket'",
-        "outputs: sample --like onto 'link-to-input'",
-        "outputs: export onto 'socket'",
-        "outputs: explore onto 'link-to-null'",
-    ),
-    'E: large text chunks': (
-        'images: broken: text of 3 MB',
     ),
 }
 REASONS = {name: reason for reason, names in FAILING.items() for name in names}
@@ -113,7 +76,8 @@ REASONS = {name: reason for reason, names in FAILING.items() for name in names}
 
 def slice_of(part):
     "(number, name) of each case"
-    for number, case in enumerate(islice(run.cases_of(part, SEED), run.SLICE[part])): yield number, f'{part}: {case.what}'
+    for number, case in enumerate(islice(run.cases_of(part, SEED), run.SLICE[part])):
+        yield number, f'{part}: {case.what}'
 
 
 def parameters():
@@ -129,7 +93,7 @@ def verdicts(tmp_path_factory):
     "The slice, tried once, in a process that has never trained: each case is a fork of it"
     out = tmp_path_factory.mktemp('survive') / 'survive.jsonl'
     line = [sys.executable, run.__file__, '--slice', '--seed', str(SEED), '--out', str(out)]
-    subprocess.run(line, stdout=subprocess.DEVNULL, timeout=500)
+    subprocess.run(line, stdout=subprocess.DEVNULL, timeout=900)
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     return {(line['part'], line['case']): line for line in lines}
 

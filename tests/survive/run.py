@@ -25,10 +25,10 @@ from survive import common, kit, materials  # noqa: E402
 PARTS = ('damage', 'outputs', 'configs', 'commands', 'images', 'models', 'official', 'plans', 'kills')
 MOST = dict(damage=9000, outputs=400, configs=3000, commands=1500, images=2000, models=1500, official=500, plans=1000,
             kills=600)
-SLICE = dict(damage=24, outputs=40, configs=12, commands=40, images=24, models=16, official=12, plans=24, kills=3)
+SLICE = dict(damage=12, outputs=24, configs=6, commands=24, images=12, models=8, official=6, plans=12, kills=2)
 GIGABYTE = 2**30
 PROCESSOR = 20  # seconds of the processor that a trial may use
-SHORTER = 3     # times less in the slice
+SHORT = 7       # in the slice
 ASLEEP = 10     # seconds without any use of it that count as waiting for ever
 MADE = 120      # seconds for the materials
 
@@ -40,7 +40,8 @@ def cases_of(part, seed=0):
 
 def processor(part, is_slice)->int:
     "Seconds of the processor for a trial of a part"
-    return PROCESSOR * (3 if part in ('kills', 'configs') else 1) // (SHORTER if is_slice and part != 'kills' else 1)
+    if part == 'kills': return 3 * PROCESSOR
+    return SHORT if is_slice else 2 * PROCESSOR if part == 'configs' else PROCESSOR
 
 
 def limited(judge, case, given, folder, seconds)->dict:
