@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from survive import run  # noqa: E402
+from survive import run
 
 SEED = 0
 pytestmark = pytest.mark.timeout(1000)  # on a machine that others use too
@@ -98,7 +98,7 @@ def verdicts(tmp_path_factory):
     return {(line['part'], line['case']): line for line in lines}
 
 
-@pytest.mark.parametrize('part, number', parameters())
+@pytest.mark.parametrize('part, number', list(parameters()))
 def test_survives(verdicts, part, number):
     line = verdicts[part, number]
     assert line['result'] == 'fine', line['words']
