@@ -5,7 +5,7 @@ BIN := .venv/bin
 RESOLUTION ?= highest
 READY := .venv/.ready
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-long test-browser export check types docs docs-serve test-site lab bench bench-boards results readme clean
+.PHONY: help quickstart test test-long test-survive test-browser export check types docs docs-serve test-site lab bench bench-boards results readme clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,10 @@ test: check ## check, every notebook, then tests/ without its folders of long on
 
 test-long: $(READY) ## runs under papermill, several processes, plans of several runs: killed, stopped and finished; minutes
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/long -n 2 --dist loadfile
+
+PART ?= damage outputs configs commands images models official plans kills
+test-survive: $(READY) ## seeded trials of damage, kills and wrong inputs: 20 minutes a part at most, PART chooses; goes on where survive.jsonl stops
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/survive/run.py $(PART:%=--part %)
 
 test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila: minutes
 	@$(BIN)/python -m pytest tests/browser

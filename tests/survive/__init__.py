@@ -1,0 +1,1 @@
+"What a research kit must survive: seeded trials that look for lost work, silence, raw errors, hangs and floods"

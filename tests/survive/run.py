@@ -1,0 +1,215 @@
+"Run the trials, each in a process of its own, bounded in memory, processor and waiting; goes on where it stopped"
+import argparse
+import collections
+import contextlib
+import importlib
+import itertools
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[0] = str(TESTS.parent)  # the kit; not this folder, whose names are plain words
+sys.path.append(str(TESTS))
+
+import psutil  # noqa: E402
+
+from survive import common, kit, materials  # noqa: E402
+
+PARTS = ('damage', 'outputs', 'configs', 'commands', 'images', 'models', 'official', 'plans', 'kills')
+MOST = dict(damage=9000, outputs=400, configs=3000, commands=1500, images=2000, models=1500, official=500, plans=1000,
+            kills=600)
+SLICE = dict(damage=12, outputs=24, configs=6, commands=24, images=12, models=8, official=6, plans=12, kills=2)
+GIGABYTE = 2**30
+PROCESSOR = 20  # seconds of the processor that a trial may use
+SHORT = 7       # in the slice
+ASLEEP = 10     # seconds without any use of it that count as waiting for ever
+MADE = 120      # seconds for the materials
+
+
+def cases_of(part, seed=0):
+    "The cases of a part, always the same for a seed"
+    return importlib.import_module(f'survive.{part}').cases(materials.rng_of(part, seed))
+
+
+def processor(part, is_slice)->int:
+    "Seconds of the processor for a trial of a part"
+    if part == 'kills': return 3 * PROCESSOR
+    return SHORT if is_slice else 2 * PROCESSOR if part == 'configs' else PROCESSOR
+
+
+def limited(judge, case, given, folder, seconds)->dict:
+    "Judge one case in a process of its own"
+    said, found = folder.with_suffix('.said'), folder.with_suffix('.json')
+    folder.mkdir()
+    pid = os.fork()
+    if not pid: _in_child(judge, case, given, folder, said, found, seconds)
+    hung = _wait(pid, seconds)
+    try:
+        result = json.loads(found.read_text())
+    except (OSError, ValueError):
+        words = said.read_text(errors='replace')[-400:] if said.exists() else ''
+        result = dict(result='raw', words=f'the process died ({hung}): {words}', at='')
+    if hung in ('too long', 'asleep', f'signal {signal.SIGXCPU:d}', f'signal {signal.SIGKILL:d}'):
+        result = dict(result, result='hung', words=f'{hung}; {result["words"]}')
+    for path in (said, found): path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def _in_child(judge, case, given, folder, said, found, seconds):
+    "Never returns"
+    try:
+        os.setsid()
+        os.chdir(folder)
+        _environment(folder)
+        _redirect(said)
+        start = _memory('VmRSS')
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 2))
+        most = _memory('VmSize') + 5 * GIGABYTE // 2
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        verdict = _judged(judge, case, given)
+        grown = _memory('VmHWM') - start
+        if grown > GIGABYTE: verdict = common.Verdict('beyond', f'{grown >> 20} MB; {verdict.words}', verdict.at)
+        found.write_text(json.dumps(verdict._asdict()))
+    finally:
+        os._exit(0)
+
+
+def _judged(judge, case, given):
+    try:
+        return judge(case, given)
+    except BaseException as error:  # a judge that lets something through means the kit let it through
+        return common.of_exception(error)
+
+
+def _environment(folder):
+    home = folder.with_suffix('.home')
+    os.environ.update(HOME=str(home), NVAE_CACHE=str(home / 'cache'), TMPDIR=tempfile.gettempdir(), COLUMNS='120')
+
+
+def _redirect(said):
+    for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)):
+        os.dup2(os.open(path, flags), number)
+    os.dup2(1, 2)
+
+
+def _memory(key):
+    "Bytes of this process"
+    text = Path('/proc/self/status').read_text()
+    return int(text.split(f'{key}:')[1].split()[0]) << 10
+
+
+def _wait(pid, seconds)->str:
+    "Until it ends, or is ended; how"
+    used, last, start = 0., time.monotonic(), time.monotonic()
+    for look in itertools.count(1):
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done: return f'signal {os.WTERMSIG(status)}' if os.WIFSIGNALED(status) else 'ended'
+        time.sleep(.01)
+        if look % 50: continue
+        now, (busy, is_running) = time.monotonic(), _busy(pid)
+        if is_running or busy != used: last = now
+        used = max(used, busy)
+        how = 'too long' if used > seconds or now - start > 20 * seconds else 'asleep' if now - last > ASLEEP else ''
+        if how: return _end(pid) or how
+
+
+def _busy(pid):
+    "Seconds of the processor that it and its children used, and whether one of them runs or waits for its turn"
+    seconds, is_running = 0., False
+    for process in _family(pid):
+        with contextlib.suppress(psutil.Error):
+            seconds += sum(process.cpu_times()[:4])
+            is_running |= process.status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
+    return seconds, is_running
+
+
+def _family(pid):
+    "A process and its children"
+    with contextlib.suppress(psutil.Error):
+        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return []
+
+
+def _end(pid):
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def make_materials(folder):
+    "In a process of its own, so that this one never trains"
+    def judge(case, given):
+        materials.make(given)
+        return common.FINE
+    (folder / 'given').mkdir()
+    made = limited(judge, None, folder / 'given', folder / 'making', MADE)
+    if made['result'] != 'fine': raise SystemExit(f'the materials could not be made: {made}')
+    return folder / 'given'
+
+
+def run(parts, seconds, count, seed, out, is_slice=False):
+    "Every case that `out` doesn't hold yet"
+    lines = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    done = {(line['part'], line['seed'], line['case']) for line in lines}
+    kit.warm()
+    with tempfile.TemporaryDirectory(prefix='survive-') as folder, open(out, 'a') as file:
+        folder = Path(folder)
+        given = make_materials(folder)
+        for part in parts:
+            limit = processor(part, is_slice)
+            for line in _part(part, seconds, count[part], limit, seed, done, given, folder):
+                lines.append(line)
+                print(json.dumps(line), file=file, flush=True)
+    return lines
+
+
+def _part(part, seconds, count, limit, seed, done, given, folder):
+    "The lines of one part"
+    judge, until = importlib.import_module(f'survive.{part}').judge, time.monotonic() + seconds
+    for number, case in enumerate(itertools.islice(cases_of(part, seed), count)):
+        if time.monotonic() > until: break
+        if (part, seed, number) in done: continue
+        start = time.monotonic()
+        result = limited(judge, case, given, folder / f'{part}-{number}', limit)
+        took = round(time.monotonic() - start, 1)
+        yield dict(part=part, seed=seed, case=number, what=case.what, **result, took=took)
+
+
+def table(lines):
+    "How many of each part ended how, and what failed"
+    print(f"{'part':<10}{'cases':>8}" + ''.join(f'{result:>8}' for result in common.RESULTS))
+    for part in PARTS:
+        counts = collections.Counter(line['result'] for line in lines if line['part'] == part)
+        if counts: print(f'{part:<10}{counts.total():>8}' + ''.join(f'{counts[r]:>8}' for r in common.RESULTS))
+    failed = collections.defaultdict(list)
+    for line in lines:
+        if line['result'] != 'fine': failed[line['part'], line['result'], line['at'], line['words'][:50]].append(line)
+    for (part, result, at, _), found in sorted(failed.items()):
+        print(f"\n{part} {result} ×{len(found)} {at}\n  {found[0]['what']}\n  {found[0]['words'][-300:]}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--part', choices=PARTS, action='append', help='only this part; all if not given')
+    parser.add_argument('--seconds', type=float, default=1200, help='at most, for each part')
+    parser.add_argument('--cases', type=int, help='at most, of each part; all if not given')
+    parser.add_argument('--slice', action='store_true', help='the short slice that `make test` takes')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--out', type=Path, default=Path('survive.jsonl'), help='goes on where this file stops')
+    asked = parser.parse_args()
+    count = SLICE if asked.slice else dict.fromkeys(PARTS, asked.cases) if asked.cases else MOST
+    lines = run(asked.part or PARTS, asked.seconds, count, asked.seed, asked.out, asked.slice)
+    table(lines)
+    return int(any(line['result'] != 'fine' for line in lines))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

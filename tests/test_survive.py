@@ -1,0 +1,108 @@
+"A short slice of the trials in tests/survive, seeded; what fails today stands in one list until it is mended"
+import json
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from survive import run
+
+SEED = 0
+pytestmark = pytest.mark.timeout(1000)  # on a machine that others use too
+FAILING = {  # of issue 12: reason, the cases
+    'A1: no digest is compared': (
+        'damage: model: two blocks swapped in all, round 0',
+        'damage: resumed: a bit flipped in pickle, round 0',
+        'damage: best: two blocks swapped in names, round 0',
+        'damage: model: a bit flipped in tensors, round 0',
+    ),
+    'A2: a made-up name replaces': (
+        "outputs: sample --sweep onto 'made up'",
+    ),
+    'A2: output replaces anything': (
+        "outputs: mix onto 'foreign.checkpoint'",
+        "outputs: export onto 'folder/../a.png'",
+        "outputs: reconstruct onto 'foreign.yaml'",
+    ),
+    'C: YAML that expands': (
+        'configs: hostile: laughs',
+    ),
+    'C: a FIFO waits for ever': (
+        'images: folder: a FIFO',
+    ),
+    'C: sizes are not bounded': (
+        'models: size: n_groups 1000000000',
+        "official: args: 'num_groups_per_scale' 10000",
+    ),
+    'D: control signs are printed': (
+        'commands: runs --tail \\x1b[31mred',
+    ),
+    'D: names that are not UTF-8': (
+        'images: folder: a name that is not UTF-8',
+    ),
+    "D: people's paths": (
+        "outputs: sample --like onto ''",
+        "outputs: export onto 'bad-\\udcff.png'",
+        "outputs: sample --sweep onto '~nosuchuser/p.png'",
+    ),
+    'D: recipes are not checked': (
+        'models: meta: threads -1',
+    ),
+    'D: what PyYAML raises': (
+        'plans: hostile: float of no float',
+    ),
+    'D: wrong contents of checkpoints': (
+        'models: checkpoint: facts []',
+        'models: checkpoint: config [1]',
+    ),
+    'D: wrong contents of official checkpoints': (
+        "official: args: 'dataset' 3",
+        "official: file: 'args None' None",
+    ),
+    'E: devices, pipes and links are replaced': (
+        "outputs: import onto 'link-to-input'",
+        "outputs: sample onto 'link-to-nowhere'",
+        "outputs: sample onto 'link'",
+        "outputs: sample onto 'pipe'",
+        "outputs: mix onto 'socket'",
+        "outputs: import onto 'socket'",
+    ),
+}
+REASONS = {name: reason for reason, names in FAILING.items() for name in names}
+
+
+def slice_of(part):
+    "(number, name) of each case"
+    for number, case in enumerate(islice(run.cases_of(part, SEED), run.SLICE[part])):
+        yield number, f'{part}: {case.what}'
+
+
+def parameters():
+    "Every case, marked where it fails today"
+    for part in run.PARTS:
+        for number, name in slice_of(part):
+            failing = [pytest.mark.xfail(reason=REASONS[name], strict=True)] if name in REASONS else []
+            yield pytest.param(part, number, id=name, marks=failing)
+
+
+@pytest.fixture(scope='module')
+def verdicts(tmp_path_factory):
+    "The slice, tried once, in a process that has never trained: each case is a fork of it"
+    out = tmp_path_factory.mktemp('survive') / 'survive.jsonl'
+    line = [sys.executable, run.__file__, '--slice', '--seed', str(SEED), '--out', str(out)]
+    subprocess.run(line, stdout=subprocess.DEVNULL, timeout=900)
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    return {(line['part'], line['case']): line for line in lines}
+
+
+@pytest.mark.parametrize('part, number', list(parameters()))
+def test_survives(verdicts, part, number):
+    line = verdicts[part, number]
+    assert line['result'] == 'fine', line['words']
+
+
+def test_the_list_of_failing_names_cases_of_the_slice():
+    assert REASONS.keys() <= {name for part in run.PARTS for _, name in slice_of(part)}
