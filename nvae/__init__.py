@@ -15,7 +15,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same for editors and type checkers
-    # ruff: noqa: F401
     from nvae.config import Config, ModelConfig, list_configs, load_config
     from nvae.data.images import load_image
     from nvae.data.sources import dataloaders

@@ -18,8 +18,8 @@ import torch
 from .config import Config, DataConfig, ModelConfig
 from .errors import BadInput, nearest
 from .network.cells import BottomUpCell
-from .network.layers import SkipDown, SkipUp
 from .network.fast import use_fast
+from .network.layers import SkipDown, SkipUp
 from .network.model import NVAE
 
 # %% ../nbs/engine/sharing/02_interop.ipynb #16-interop-006
