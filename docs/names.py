@@ -40,6 +40,12 @@ class Names:
         full = next(iter(near or found)) if len(near or found) == 1 else None
         return (self.objects[full].docname, self.objects[full].node_id) if full else None
 
+    def should_know(self, text):
+        "Does it look like a name of the package, and is it none of its folders?"
+        is_file = text.split('.')[-1] in ('model', 'checkpoint', 'png')
+        looks_like_one = re.fullmatch(r'nvae\.[a-z_]+(\.\w+)*', text) and not is_file
+        return looks_like_one and not any(full.startswith(f'{text}.') for full in self.objects)
+
 
 class LinkNames(SphinxPostTransform):
     default_priority = 5
@@ -70,7 +76,7 @@ class LinkNames(SphinxPostTransform):
             link = nodes.reference('', '', internal=True, refuri=uri, classes=['name'])
             literal.replace_self(link)
             link += literal
-        elif re.fullmatch(r'nvae\.[a-z_]+(\.\w+)*', text) and text.split('.')[-1] not in ('model', 'checkpoint', 'png'):
+        elif names.should_know(text):
             logger.warning('`%s` names nothing that is documented', text, location=literal, type='nvae', subtype='name')
 
 
