@@ -1,4 +1,5 @@
 "Turns the notebooks into pages for Sphinx: stored outputs, no directives, captions, alt texts, links of the site"
+import ast
 import re
 import shutil
 from copy import deepcopy
@@ -11,6 +12,7 @@ import pictures
 from book import PARTS, ROOMS, ROOT, chapters, source_address
 
 STAGED = ROOT / '_proc'
+LONG_PLOT = 6  # lines of code that draw a figure and are shown
 ENGINE = 'engine/index'
 REFERENCE = 'reference/gallery', 'reference/commands', 'reference/configs', 'reference/keys', 'api/index'
 DIRECTIVE = re.compile(r'^#\|.*\n?', re.M)
@@ -33,6 +35,35 @@ def is_figure(output): return any(kind.startswith('image/') for kind in output.g
 
 
 def is_widget(output): return any('widget' in kind for kind in output.get('data', {}))
+
+
+def statements(source):
+    "What a cell of Python says, statement by statement; none where it is no Python"
+    try:
+        return ast.parse(DIRECTIVE.sub('', source)).body
+    except SyntaxError:
+        return []
+
+
+def is_import(statement):
+    "An import, or the line that gives figures their lettering"
+    return isinstance(statement, (ast.Import, ast.ImportFrom)) or 'rcParams' in ast.unparse(statement)
+
+
+def is_test(statement):
+    "An assertion, or one of fastcore's"
+    return isinstance(statement, ast.Assert) or ast.unparse(statement).startswith('test_')
+
+
+def is_folded(cell, before):
+    "Can a reader do without seeing this code at once? Imports, long plots, and a test that follows a test"
+    found = statements(cell.source)
+    if not found: return False
+    is_long = len(cell.source.splitlines()) > LONG_PLOT and not says(cell, 'export')
+    if is_long and any(is_figure(output) for output in cell.outputs): return True
+    if all(map(is_test, found)) and before and before.cell_type == 'code':
+        return all(map(is_test, statements(before.source)))
+    return all(map(is_import, found))
 
 
 def typed(cell):
@@ -94,8 +125,9 @@ class Stager:
         text = ''.join(f'({api.label(chapter.module, name)})=\n' for name in api.defined(cell.source))
         return [nbformat.v4.new_markdown_cell(text)] if text else []
 
-    def code(self, chapter, cell, following):
-        "A code cell for readers"
+    def code(self, chapter, cell, following, before=None):
+        "A code cell for readers; what they can do without is folded"
+        if is_folded(cell, before): cell.metadata['tags'] = ['hide-input']
         cell.outputs = [o for o in cell.outputs if not is_widget(o) or is_figure(o)]
         figures = [o for o in cell.outputs if is_figure(o)]
         if len(figures) > 1:
@@ -125,9 +157,10 @@ class Stager:
     def notebook(self, chapter):
         "The notebook that Sphinx reads"
         given, shown = deepcopy(chapter.notebook), []
-        for cell, following in zip(given.cells, [*given.cells[1:], None]):
+        as_written = chapter.notebook.cells
+        for cell, following, before in zip(given.cells, [*given.cells[1:], None], [None, *as_written]):
             if says(cell, 'hide'): continue
-            if cell.cell_type == 'code': shown += self.code(chapter, cell, following)
+            if cell.cell_type == 'code': shown += self.code(chapter, cell, following, before)
             elif cell.cell_type == 'markdown': shown += self.markdown(chapter, cell)
         given.cells = with_board(shown, pictures.boards(chapter.name))
         return given

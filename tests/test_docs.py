@@ -80,6 +80,15 @@ def test_what_is_typed_in_a_terminal_is_shown_as_that(tmp_path):
     assert silent.source == '```sh\ncp a b\n```'
 
 
+def test_imports_long_plots_and_further_tests_are_folded(tmp_path):
+    plot = code('\n'.join(f'x{i} = {i}' for i in range(9)), outputs=figure().outputs)
+    tests = code('assert 1'), code('test_eq(1, 1)')
+    cells = [prose('# A'), code('import torch'), *tests, plot, prose('*A plot.*'), code('x + 1')]
+    page = staged(make(tmp_path, **{'2_network/05_a': cells}), '2_network/05_a')
+    folded = [cell.source.splitlines()[0] for cell in page.cells if 'hide-input' in cell.metadata.get('tags', ())]
+    assert folded == ['import torch', 'test_eq(1, 1)', 'x0 = 0']
+
+
 @pytest.mark.parametrize('cells, complaint', [
     ([prose('# A'), figure(), prose('No words about it.')], 'no *caption*'),
     ([prose('# A\n\n[there](09_nowhere.ipynb)')], '09_nowhere.ipynb, which does not exist'),
