@@ -19,6 +19,7 @@ nvae_home = {name: f'nvae.{target}' for name, target in home(ROOT).items()}
 
 nb_execution_mode = 'off'
 nb_merge_streams = True
+nb_code_prompt_show, nb_code_prompt_hide = 'show the code', 'hide the code'
 nb_render_markdown_format = 'myst'  # what a cell shows as Markdown is read like prose: tables, formulae, links
 nb_ipywidgets_js = {}  # widgets are shown as pictures; their scripts would come from elsewhere
 nb_cell_metadata_key = 'mystnb'
