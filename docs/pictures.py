@@ -77,7 +77,7 @@ def of_drawing(name, root=ROOT):
 
 def training_curves(root=ROOT):
     "The figure that the training notebook holds of its run, as PNG"
-    cell = next(cell for cell in code_cells(root / WORKBENCH / '00_train.ipynb') if 'watch=Board()' in cell.source)
+    cell = next(cell for cell in code_cells(root / WORKBENCH / '00_train.ipynb') if 'watch=LiveCurves()' in cell.source)
     return base64.b64decode(next(o.data['image/png'] for o in cell.outputs if 'image/png' in o.get('data', {})))
 
 

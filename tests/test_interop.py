@@ -8,6 +8,7 @@ from test_parity import FIXTURES, Official
 from nvae.config import ModelConfig
 from nvae.errors import BadInput
 from nvae.interop import OFFICIAL_DEFAULTS, from_args, from_official, load_official, to_args, to_official
+from nvae.network.fast import use_fast, use_plain
 from nvae.network.model import NVAE
 
 SMALL = dict(channels=8, z_channels=3, n_groups=2, enc_cells=1, dec_cells=1, n_pre_cells=1, n_post_cells=1, n_mix=3)
@@ -62,7 +63,8 @@ def test_there_and_back(network, tmp_path):
     x = picture(network.cfg)
     assert again.cfg == network.cfg
     with torch.no_grad():
-        assert again(x, seed=0).params.equal(network(x, seed=0).params)
+        assert use_plain(again)(x, seed=0).params.equal(network(x, seed=0).params)
+        assert use_fast(again)(x, seed=0).params.equal(use_fast(network)(x, seed=0).params)
     weights_again, args_again = to_official(again)
     assert args_again == args
     assert shapes(weights_again) == shapes(weights)

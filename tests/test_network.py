@@ -115,9 +115,10 @@ def test_noise_of_a_generator():
 
 @pytest.mark.parametrize('name', LIKELIHOODS)
 def test_likelihoods_know_themselves(name):
-    kind, cfg = LIKELIHOODS[name], ModelConfig(likelihood=name)
-    assert kind.discrete == cfg.is_discrete and (kind.levels(5) is not None) == kind.discrete
-    assert kind.unit == ('nats' if name == 'bernoulli' else 'bits/dim' if cfg.is_discrete else 'nats (density)')
+    kind = LIKELIHOODS[name]
+    is_discrete = name in ('bernoulli', 'logistic_mixture', 'logistic_mixture_per_channel')
+    assert kind.discrete == is_discrete and (kind.levels(5) is not None) == kind.discrete
+    assert kind.unit == ('nats' if name == 'bernoulli' else 'bits/dim' if is_discrete else 'nats (density)')
     px = kind(torch.randn(2, kind.n_params(3, 4), 4, 4), 3, 4)
     assert torch.equal(px.picture('sample', 7), px.sample(noise=px.draw_noise(torch.Generator().manual_seed(7))))
     with pytest.raises(BadInput, match='neither'): px.picture('mode')

@@ -72,7 +72,8 @@ def test_a_picture_of_a_newer_version_is_refused(model, tmp_path, changed):
 
 
 def test_recipes_that_can_not_be_drawn():
-    with pytest.raises(BadInput, match='a walk needs one change'): Recipe(walk=True)
+    for changes in (), 2 * (Change((0,)),):
+        with pytest.raises(BadInput, match='a walk needs one change'): Recipe(walk=True, changes=changes)
     for start in None, Start(('a',)):
         with pytest.raises(BadInput, match='two images'): Recipe(start=start, passage=Passage())
 

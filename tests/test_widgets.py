@@ -162,7 +162,7 @@ def test_a_step_only_hands_over_what_was_painted(runs, monkeypatch):
         raise AssertionError('painted in a callback')
 
     board = StepBoard('small', iterations=1, runs=runs).wait()
-    for name in 'trace', 'frame', 'png', 'Towers':
+    for name in 'trace', 'frame', 'png', 'LitTowers':
         monkeypatch.setattr(nvae.boards.step, name, never)
     seen = []
     for _ in board.frames:

@@ -7,7 +7,6 @@ __all__ = ['PASSES', 'FIRST_LOOK', 'Panel', 'unused', 'Board']
 
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-003
 import html
-import itertools
 import time
 import warnings
 from contextlib import contextmanager
@@ -110,8 +109,11 @@ FIRST_LOOK = 'this is a first look: save it once the status says that it has set
 
 def unused(path:Path)->Path:
     "The path, or the first of NAME-2, NAME-3, … that is free"
-    if not path.exists(): return path
-    return next(p for k in itertools.count(2) if not (p := path.with_stem(f'{path.stem}-{k}')).exists())
+    free, k = path, 1
+    while free.exists():
+        k += 1
+        free = path.with_stem(f'{path.stem}-{k}')
+    return free
 
 class Board(Panel):
     "A model, controls, a picture; drawing is done beside, and the newest request wins"
@@ -139,8 +141,9 @@ class Board(Panel):
         self.add_class(f'nvae-{self.kind}')
         self.controls['file'].again.on_click(lambda _: self.reload())
         values = dict(file=str(file or ''), temperature=temperature, iterations=iterations, seed=seed, n=n, **values)
-        self.attempt(lambda: self.put_all(values))
-        if not self.note.text: self.draw() # the first picture
+        try: self.put_all(values)
+        except Exception as e: self.note.fail(e)
+        else: self.draw() # the first picture
 
     # --- what a board of one kind says for itself
     def own_controls(self)->dict: # name → widget with a value
@@ -201,6 +204,7 @@ class Board(Panel):
             with warnings.catch_warnings(record=True) as recorded:
                 warnings.simplefilter('ignore')
                 warnings.filterwarnings('always', category=UserWarning, module=r'nvae\.') # only what the package says
+                # a new model's controls are fitted to it: of the values from before only the file still holds
                 if self._load(values['file']): values = {**self.values(), 'file': values['file']}
                 self._present_all(values, stale, recorded)
         except Superseded: pass

@@ -17,7 +17,7 @@ from PIL import Image
 from .controls import Line, button, row
 from .inputs import SourceBoard
 from .session import Drawing, Superseded
-from .storyboard import Towers, downwards, frame, upwards
+from .storyboard import LitTowers, downwards, frame, upwards
 from ..plots.pictures import png
 from ..sampling.recipe import from_text
 from ..sampling.trace import trace
@@ -69,7 +69,7 @@ class StepBoard(SourceBoard):
 
     def fitted(self):
         super().fitted()
-        self.towers = Towers(self.studio.model.cfg)
+        self.towers = LitTowers(self.studio.model.cfg)
 
     def drawings(self, v, stale):
         text, model = self.picture(self.sources[0], v, stale), self.studio.model

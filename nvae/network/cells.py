@@ -47,9 +47,9 @@ class BottomUpCell(Cell):
 # %% ../../nbs/2_network/03_cells.ipynb #05-cells-019
 class TopDownCell(Cell):
     "Cell of the top-down tower (NVAE, figure 3a): (B, c_in, H, W) → (B, c_out, H, W), or double the size when `up`"
-    def __init__(self, c_in:int, c_out:int, expand:int=6, up:bool=False, squeeze_excitation:bool=True):
+    def __init__(self, c_in:int, c_out:int, widening:int=6, up:bool=False, squeeze_excitation:bool=True):
         super().__init__(c_in, c_out, 'up' if up else 'keep', squeeze_excitation)
-        wide = round(c_in * expand)
+        wide = round(c_in * widening)
         self.up = up
         self.norm1 = BatchNorm(c_in)
         self.expand = nn.Conv2d(c_in, wide, 1, bias=False)

@@ -85,9 +85,11 @@ class LatentGroup(nn.Module):
         posterior = self.posterior(s, h, prior)
         base = posterior.from_noise(eps)
         z = self.flow(base)
+        z_of_prior = base if self.flows_in_prior else z
         def total(nats): return nats.sum((1, 2, 3))
         log_q = total(posterior.log_prob(base))
-        log_p = total(prior.log_prob(base if self.flows_in_prior else z))
+        log_p = total(prior.log_prob(z_of_prior))
+        # both are normal where there is no flow, or the same one on both sides: then the KL is known in closed form
         exact = self.flows_in_prior or not self.flows
         kl = total(kl_divergence(posterior, prior)) if exact else log_q - log_p
         return Inferred(z, kl, log_q, log_p)

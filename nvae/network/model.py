@@ -48,7 +48,7 @@ def pre_process(cfg):
 
 def post_process(cfg):
     "Cells that enlarge the last top-down state to the image: in each block the first one"
-    cell = partial(TopDownCell, expand=3, squeeze_excitation=cfg.squeeze_excitation)
+    cell = partial(TopDownCell, widening=3, squeeze_excitation=cfg.squeeze_excitation)
     cells = nn.ModuleList()
     for block in reversed(range(cfg.n_pre_blocks)):
         width, width_before = cfg.width(cfg.dec_channels, block), cfg.width(cfg.dec_channels, block + 1)
@@ -188,9 +188,10 @@ class NVAE(nn.Module):
 
     def _noise(self, n, noise=None, seed=None, generator=None):
         "Noise as given, or drawn on the CPU from a seed, or drawn where the generator lives"
-        if noise is not None or seed is not None:
-            noise = draw_noise(self.cfg, n, seed) if noise is None else noise
+        if noise is not None:
             check_latents(self.cfg, noise, n)
+        elif seed is not None:
+            noise = draw_noise(self.cfg, n, seed)
         else: # without a generator: the global one of the model's device
             device = self.device if generator is None else generator.device
             draw = partial(torch.randn, generator=generator, dtype=self.dtype, device=device)

@@ -46,8 +46,10 @@ class Passage:
 def as_record(c, d:dict|None)->Any: # a dataclass, its values
     "A record of plain values (None of None); raises `BadInput` for values that only a newer version of nvae knows"
     if d is None: return None
-    for name in d.keys() - c.__dataclass_fields__.keys():
-        raise BadInput(f"this was drawn by a newer nvae, whose recipes have a value '{name}': install that version")
+    unknown = sorted(d.keys() - c.__dataclass_fields__.keys())
+    if unknown:
+        raise BadInput("this was drawn by a newer nvae, whose recipes have a value "
+                       f"'{unknown[0]}': install that version")
     return c(**{name: tuple(v) if isinstance(v, list) else v for name, v in d.items()})
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Recipe:
         if self.n < 1: raise BadInput(f"{self.n} images can't be drawn; ask for at least 1")
         if self.index is not None and not 0 <= self.index < self.n:
             raise BadInput(f"index {self.index}: the batch has images 0 to {self.n - 1}")
-        if self.walk and not self.changes: raise BadInput("a walk needs one change, in whose noise it goes round")
+        if self.walk and len(self.changes) != 1:
+            raise BadInput("a walk needs one change, in whose noise it goes round")
         if self.passage and (not self.start or len(self.start.images) != 2):
             raise BadInput("a passage needs two images to begin with: from the one to the other")
         if self.method > METHOD:
@@ -178,18 +181,23 @@ def _variants(model, r, noise, above):
     images = blanked(changed(r.changes, r.n))
     return difference(images, blanked(changed(())), r.difference) if r.difference else images
 
+def _walk(model, r, noise, above):
+    "Frames of a round trip through the noise of the one change"
+    change = r.changes[0]
+    return noise_walk(model, noise, change.groups, r.n, temperature=r.temperature, pixels=r.pixels, above=above,
+                      strength=change.strength, seed=change.seed, cell=change.cell)
+
 def drawn(model:NVAE, r:Recipe,
           kept:dict|None=None, # what a recipe begins with, for those that begin alike; empty it for other statistics
          )->torch.Tensor:      # (n, C, H, W) in [0, 1]
     "The whole batch of a recipe, with the statistics that the model has"
-    shown: Any = dict(temperature=r.temperature, pixels=r.pixels, seed=r.seed)
-    if r.kind == 'batch': return blanked(draw_images(model, draw_noise(model.cfg, r.n, r.seed), **shown))
+    if r.kind == 'batch':
+        noise = draw_noise(model.cfg, r.n, r.seed)
+        return blanked(draw_images(model, noise, r.temperature, pixels=r.pixels, seed=r.seed))
     if r.kind == 'passage': return blanked(_passage(model, r))
     noise, above = _begun(model, r, {} if kept is None else kept)
-    if r.kind == 'variants': return _variants(model, r, noise, above)
-    change = r.changes[0]
-    shown.update(seed=change.seed, strength=change.strength, cell=change.cell)
-    return blanked(noise_walk(model, noise, change.groups, r.n, above=above, **shown))
+    if r.kind == 'walk': return blanked(_walk(model, r, noise, above))
+    return _variants(model, r, noise, above)
 
 def draw(model:NVAE, recipe:Recipe,
          statistics:dict|None=None, # from `estimate_statistics` of its `estimation`, to save doing it again

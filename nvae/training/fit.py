@@ -39,18 +39,18 @@ from .state import Session, TrainState, contents, facts, is_finite, model_for_us
 def forward_backward(state:TrainState, xs:list)->torch.Tensor: # `accumulate` batches (B, C, H, W); (6 + G,)
     "Gradients of the mean loss over some batches, of all processes; returns NAMES and the KLs of this one's batches"
     state.optimizer.zero_grad()
-    sums = 0
+    scalars, kls = 0, 0
     for i, x in enumerate(xs):
         is_last = i == len(xs) - 1 # after which the processes average their gradients
         with nullcontext() if is_last else state.accelerator.no_sync(state.wrapped):
             terms = run_forward(state, x, i)
             state.accelerator.backward(terms.total)
-        sums = sums + torch.cat([torch.stack(terms[:-1]), terms.kl_per_group]).detach()
+        parts = [terms.total, terms.recon, terms.kl, terms.spectral, terms.bn]
+        scalars = scalars + torch.stack(parts).detach()
+        kls = kls + terms.kl_per_group.detach()
     state.accelerator.unscale_gradients(state.optimizer)
     norm = clip_gradients(list(state.model.parameters()), state.cfg.train.grad_clip)
-    means = sums/len(xs)
-    i = NAMES.index('grad_norm')
-    return torch.cat([means[:i], norm[None], means[i:]])
+    return torch.cat([scalars/len(xs), norm[None], kls/len(xs)]) # NAMES, and the groups
 
 def run_forward(state:TrainState, x, i, objective=None):
     "The `Terms` of the i-th batch of this step, with the noise of this step"
@@ -131,8 +131,6 @@ class TrainingFailed(RuntimeError):
 # %% ../../nbs/3_learning/02_fit.ipynb #12-train-020
 PATIENCE = 3  # bad steps in a row before a return
 RETURNS = 3   # returns to the same checkpoint before the run fails
-_IN_VAIN = (f"{RETURNS} returns to the checkpoint of step {{step}}, each with half the learning rate, didn't help; "
-            "that checkpoint is whole. Try a smaller train.lr, a larger train.spectral_lambda, or a train.grad_clip")
 
 def save(state:TrainState):
     "Write the checkpoint; raises `TrainingFailed` when the processes have drifted apart"
@@ -148,9 +146,7 @@ def roll_back(state:TrainState, trouble:str): # why
     content = newest_checkpoint(state.run.checkpoint)
     before = state.progress
     if before.rollbacks >= RETURNS:
-        clip = state.cfg.train.grad_clip
-        bound = '' if clip is None else f' below {clip:g}'
-        raise TrainingFailed(f"{trouble}. {_IN_VAIN.format(**content['progress'])}{bound}")
+        raise TrainingFailed(f"{trouble}. {_in_vain(content['progress']['step'], state.cfg.train.grad_clip)}")
     restore(state, content)
     state.accelerator.wait_for_everyone()
     now = state.progress
@@ -159,17 +155,24 @@ def roll_back(state:TrainState, trouble:str): # why
     event(state, f"{trouble}: back to step {now.step} with half the learning rate")
     save(state)
 
+def _in_vain(step:int, clip:float|None)->str: # of the checkpoint; the `grad_clip` there was
+    "What to try when returning didn't help"
+    bound = '' if clip is None else f' below {clip:g}'
+    return (f"{RETURNS} returns to the checkpoint of step {step}, each with half the learning rate, didn't help; that "
+            f"checkpoint is whole. Try a smaller train.lr, a larger train.spectral_lambda, or a train.grad_clip{bound}")
+
 # %% ../../nbs/3_learning/02_fit.ipynb #12-train-022
-def after_step(state:TrainState, stops:list, watch): # signals received so far; as for `fit`
-    "Whatever is due; raises `Interrupted` when a signal asked for it"
+def after_step(state:TrainState, stops:list, watch)->bool: # signals received so far; as for `fit`
+    "Whatever is due; True if the run was rolled back. Raises `Interrupted` when a signal asked for it"
     settings = state.cfg.train
     update_status(state)
     if state.due(min(1/20, 100/state.steps_per_epoch)): record_training(state)
     evaluate_and_preview(state, state.due(settings.eval_every), state.due(settings.preview_every))
     show_to(watch, state.run)
     stop = max_over_processes(stops[0] if stops else 0)
-    if stop or state.due(checkpoint_interval(state)): checkpoint(state)
+    rolled_back = checkpoint(state) if stop or state.due(checkpoint_interval(state)) else False
     if stop: raise Interrupted(stop, f"stopped after step {state.progress.step}; the same command goes on from there")
+    return rolled_back
 
 def evaluate_and_preview(state:TrainState, evaluating:bool, previewing:bool):
     "Measure and draw, where it is time for that, with the network one would use"
@@ -191,13 +194,17 @@ def checkpoint_interval(state:TrainState)->float: # in epochs
     if settings.checkpoint_images is None: return settings.checkpoint_every
     return settings.checkpoint_images/(state.steps_per_epoch*state.images_per_step)
 
-def checkpoint(state:TrainState):
-    "A regular checkpoint: the run is well, or returns to the last time it was"
-    culprit = None if is_finite(state) else first_nonfinite_weight(state.objective) or 'the optimiser'
-    trouble = first_message(culprit and f"{culprit} is not finite")
-    if trouble: return roll_back(state, f"step {state.progress.step}: {trouble}")
-    state.progress.rollbacks = 0
-    save(state)
+def checkpoint(state:TrainState)->bool:
+    "A regular checkpoint where the run is well; else it is rolled back to the last time it was, and this is True"
+    message = None
+    if not is_finite(state): message = f"{first_nonfinite_weight(state.objective) or 'the optimiser'} is not finite"
+    trouble = first_message(message)
+    if trouble:
+        roll_back(state, f"step {state.progress.step}: {trouble}")
+    else:
+        state.progress.rollbacks = 0
+        save(state)
+    return trouble is not None
 
 def rest_of_pass(state:TrainState):
     "Lists of `accumulate` batches, from where the run is to the end of this pass over the data"
@@ -215,9 +222,10 @@ def train_pass(state:TrainState, stops:list, watch):
         if trouble:
             p.bad += 1
             event(state, f"{trouble}: skipped")
-        if p.bad >= PATIENCE: return roll_back(state, trouble)
-        after_step(state, stops, watch)
-        rolled_back = state.progress is not p
+        if p.bad >= PATIENCE:
+            roll_back(state, trouble)
+            return
+        rolled_back = after_step(state, stops, watch)
         if rolled_back or state.position >= state.last: return
         start = time.monotonic()
     p.epoch, p.batch = p.epoch + 1, 0
@@ -225,7 +233,7 @@ def train_pass(state:TrainState, stops:list, watch):
 # %% ../../nbs/3_learning/02_fit.ipynb #12-train-025
 def fit(cfg:Config, run:RunDir, # where everything goes, as `open_run` gives it
         loaders=None, # batches; made from cfg.data if not given
-        watch=None,   # called after each step with (status, () → records, last), e.g. a `Board`
+        watch=None,   # called after each step with (status, () → records, last), e.g. `LiveCurves`
        )->NVAE:       # the network for use, in evaluation mode
     """Train, or go on with, a run. Raises `BadInput` (in use, another network, no data), `Interrupted` (Ctrl-C or
     SIGTERM; a checkpoint was written) and `TrainingFailed` (numbers that stay non-finite, a disk that is full)."""
@@ -293,7 +301,8 @@ def reported(run:RunDir):
 def disk_failure(run:RunDir, error:OSError)->TrainingFailed|None: # None: it isn't about the run's folder
     "What a person should know when the folder of a run can't be written"
     no_room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    of_this_run = run.path.absolute() in Path(str(error.filename)).absolute().parents
+    file = None if error.filename is None else Path(str(error.filename)).absolute()
+    of_this_run = file is not None and run.path.absolute() in file.parents
     if not (no_room or of_this_run): return None
     todo = "free some space" if no_room else "put that right"
     return TrainingFailed(f"{shown(run.path)} can't be written ({error.strerror or error}); "

@@ -185,7 +185,7 @@ def raise_for(run:RunDir, stops:list, why:str): # why they ended, as `cause` say
 def fit_together(cfg:Config, run:RunDir, # where everything goes, as `open_run` gives it
                  processes=1,   # on this machine; one: this one
                  loaders=None,  # batches, for one process; several make their own from cfg.data
-                 watch=None,    # called again and again with (status, () → records), e.g. a `Board`
+                 watch=None,    # called again and again with (status, () → records), e.g. `LiveCurves`
                 )->NVAE:        # the network for use, in evaluation mode
     "Train in several processes; raises what `fit` does, and `TrainingFailed` also when a process dies"
     if processes == 1: return fit(cfg, run, loaders, watch)
