@@ -169,6 +169,11 @@ def _begun(model, r, kept):
         kept[r.beginning] = noise, descend(model, fold_temperature(model.cfg, noise, r.temperature))
     return kept[r.beginning]
 
+def _batch(model, r):
+    "Images of the seed's noise"
+    noise = draw_noise(model.cfg, r.n, r.seed)
+    return draw_images(model, noise, r.temperature, r.pixels, r.seed)
+
 def _passage(model, r):
     "The two images, and the steps between them"
     a, b = (from_text(text, model.cfg) for text in r.start.images)
@@ -191,9 +196,7 @@ def drawn(model:NVAE, r:Recipe,
           kept:dict|None=None, # what a recipe begins with, for those that begin alike; empty it for other statistics
          )->torch.Tensor:      # (n, C, H, W) in [0, 1]
     "The whole batch of a recipe, with the statistics that the model has"
-    if r.kind == 'batch':
-        noise = draw_noise(model.cfg, r.n, r.seed)
-        return blanked(draw_images(model, noise, r.temperature, pixels=r.pixels, seed=r.seed))
+    if r.kind == 'batch': return blanked(_batch(model, r))
     if r.kind == 'passage': return blanked(_passage(model, r))
     noise, above = _begun(model, r, {} if kept is None else kept)
     if r.kind == 'walk': return blanked(_walk(model, r, noise, above))
