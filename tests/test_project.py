@@ -119,6 +119,14 @@ def test_imports_that_run_up_or_in_circles_are_named(project, module, line):
     assert 'BROKEN' in '\n'.join(check.floors(project))
 
 
+@pytest.mark.parametrize('name, text', [('grid.js', 'export default {render(}'), ('grid.css', 'a { color red }')])
+def test_scripts_and_styles_that_no_browser_reads_are_named(project, name, text):
+    assert check.browser_files(project) == []
+    (project / f'nbs/assets/{name}').write_text(text)
+    [problem] = check.browser_files(project)
+    assert problem.startswith(f'nbs/assets/{name}')
+
+
 def test_make_alone_lists_every_target():
     shown = subprocess.run(['make', '-s'], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     listed = {line.split()[1] for line in shown.splitlines()}
