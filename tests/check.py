@@ -132,8 +132,8 @@ def browser_files(root):
     folders = root / 'nbs/assets', root / 'docs/static'
     problems = []
     for path in sorted(path for folder in folders for path in folder.glob('*.js')):
-        asked = dict(input=path.read_text(encoding='utf-8'), return_completed_process=True, capture_output=True, text=True)
-        done = node(['--check', '--input-type=module', '-'], **asked)
+        asked = dict(input=path.read_text(encoding='utf-8'), capture_output=True, text=True)
+        done = node(['--check', '--input-type=module', '-'], return_completed_process=True, **asked)
         said = [line for line in done.stderr.splitlines() if 'Error' in line]
         if done.returncode: problems += [f'{path.relative_to(root)}: {line}' for line in said]
     for path in sorted(path for folder in folders for path in folder.glob('*.css')):
