@@ -6,6 +6,11 @@ from nvae.sampling.provenance import like
 CAPTION = 'sample images'
 
 
+def focused(page, label):
+    "Waits until the keys go to the tile of this name: a dialog gives the focus back after it has closed"
+    page.wait_for_function('label => document.activeElement.getAttribute("aria-label") === label', arg=label)
+
+
 def test_sample(board, home):
     view = board('sample')
     page, tiles = view.page, view.tiles(CAPTION)
@@ -25,12 +30,12 @@ def test_sample(board, home):
     page.keyboard.press('Escape')
     page.wait_for_selector('dialog[open]', state='detached')
     page.keyboard.press('ArrowLeft')
-    assert page.evaluate('document.activeElement.getAttribute("aria-label")') == 'image 4'
+    focused(page, 'image 4')
     page.keyboard.press('z')
     page.keyboard.press('ArrowDown')
     assert page.locator('dialog[open] p').inner_text() == 'image 7'
     page.get_by_role('button', name='Close').click()
-    assert page.evaluate('document.activeElement.getAttribute("aria-label")') == 'image 7'
+    focused(page, 'image 7')
     after(lambda: page.keyboard.press('n'))
     after(lambda: page.keyboard.press('b'))
     after(lambda: page.get_by_label('pixels').select_option('sample'))
