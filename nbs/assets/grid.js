@@ -209,9 +209,17 @@ function render({model, el}) {
     hand(e.dataTransfer.files[0])
   }
 
-  close.onclick = () => zoom.close()
-  zoom.onclick = e => { if (e.target === zoom) zoom.close() }
-  zoom.onclose = () => focus(seen)
+  // The focus goes to the tile at once: the dialog's own `close` event would come after the next key
+  function leave() {
+    zoom.close()
+    focus(seen)
+  }
+  close.onclick = leave
+  zoom.onclick = e => { if (e.target === zoom) leave() }
+  zoom.oncancel = e => {
+    e.preventDefault()
+    leave()
+  }
 
   // --- keys
   function move(to) {
