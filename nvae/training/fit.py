@@ -171,7 +171,9 @@ def after_step(state:TrainState, stops:list, watch)->bool: # signals received so
     show_to(watch, state.run)
     stop = max_over_processes(stops[0] if stops else 0)
     rolled_back = checkpoint(state) if stop or state.due(checkpoint_interval(state)) else False
-    if stop: raise Interrupted(stop, f"stopped after step {state.progress.step}; the same command goes on from there")
+    if stop:
+        update_status(state, now=True)
+        raise Interrupted(stop, f"stopped after step {state.progress.step}; the same command goes on from there")
     return rolled_back
 
 def evaluate_and_preview(state:TrainState, evaluating:bool, previewing:bool):
