@@ -178,3 +178,12 @@ def test_what_is_kept_on_a_processor():
     with torch.device('meta'): shapes = use_fast(NVAE(cfg))
     assert kept == kept_bytes(shapes.to(memory_format=torch.channels_last), 4)
     for name, tensor in model.state_dict().items(): assert torch.equal(tensor, before[name]), name
+
+
+def test_a_hook_in_a_cell_is_called(cell):
+    "And changes no number"
+    watched, seen = copy.deepcopy(cell), []
+    watched.norm1.register_forward_hook(lambda module, args, out: seen.append(out.shape))
+    x = numbers(3, 4, 6, 6)
+    assert_same(after_a_step(watched, x), after_a_step(cell, x))
+    assert seen == [x.shape]

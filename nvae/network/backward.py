@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['OPS', 'FAST_LIKELIHOODS', 'working_dtype', 'as_it_is', 'Batch', 'normalised_again', 'Dense',
            'images_as_filters', 'has_quick_depthwise', 'Depthwise', 'Doubling', 'Gate', 'Stage', 'Plan',
-           'gated_sum', 'back_through_sum', 'ResidualCell', 'way_of', 'is_learning', 'tensors_of', 'remember',
-           'in_one', 'SwishConv', 'Level', 'level_slopes', 'LogProb', 'Mixed', 'mixed', 'SlopesKept',
-           'FastLogisticMixture', 'FastLogisticMixturePerChannel']
+           'gated_sum', 'back_through_sum', 'ResidualCell', 'way_of', 'is_watched', 'is_learning',
+           'tensors_of', 'remember', 'in_one', 'SwishConv', 'Level', 'level_slopes', 'LogProb', 'Mixed',
+           'mixed', 'SlopesKept', 'FastLogisticMixture', 'FastLogisticMixturePerChannel']
 
 # %% ../../nbs/engine/network/02_backward.ipynb #backward-003
 from contextlib import nullcontext
@@ -16,6 +16,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
+from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
@@ -202,8 +203,8 @@ def back_through_sum(grad, f, gate, opened):
     return torch.addcmul(offset.to(f.dtype), grad, scale.to(f.dtype)), of_gate
 
 class ResidualCell(torch.autograd.Function):
-    """(plan, x, skip, *tensors) → skip + 0.1 · gate · body(x), and for each BatchNorm means and one over standard
-    deviations; keeps x and what the convolutions put out"""
+    """(plan, x, skip, *tensors) → skip + 0.1 · gate · body(x), and of each BatchNorm means and one over standard
+    deviations; keeps x and what the convolutions put out. Without a skip x itself is added"""
     @staticmethod
     def forward(ctx, plan, x, skip, *tensors):
         stages, last, gate = plan.split(tensors)
@@ -217,8 +218,8 @@ class ResidualCell(torch.autograd.Function):
                 f, *found = plan.batch.normalise(f, *last, plan.eps)
                 for kept, tensor in zip((means, inverses), found): kept.append(tensor)
             opened = Gate.of(f, *gate) if plan.gated else ()
-            out = gated_sum(skip, f, opened)
-        ctx.plan = plan
+            out = gated_sum(x if skip is None else skip, f, opened)
+        ctx.plan, ctx.skips_itself = plan, skip is None
         ctx.counts = [len(part) for part in (maps, means, inverses, tensors, opened)]
         ctx.save_for_backward(*maps, *means, *inverses, *tensors, *opened)
         ctx.mark_non_differentiable(*means, *inverses)
@@ -241,6 +242,7 @@ class ResidualCell(torch.autograd.Function):
             for stage, layer in zip(reversed(plan.stages), reversed(stages)):
                 along, *gradients = stage.back(plan, along, maps.pop(), layer, means.pop(), inverses.pop())
                 found = gradients + found
+        if ctx.skips_itself: return None, along + grad, None, *found
         return None, along, grad, *found
 
 # %% ../../nbs/engine/network/02_backward.ipynb #backward-028
@@ -249,10 +251,15 @@ def way_of(conv):
     if hasattr(conv, 'way'): return conv.way
     return Depthwise if conv.groups > 1 else Dense(conv.stride[0])
 
+def is_watched(cell):
+    "Has somebody hung hooks on a part, which wants to be called by itself then? No public function tells"
+    return any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in cell.children())
+
 def is_learning(cell, x):
-    "Will there be a backward pass, through BatchNorms that aren't frozen?"
+    "Will there be a backward pass, through BatchNorms that aren't frozen, and with nobody looking in between?"
     norm = cell.norm1
-    return norm.training and torch.is_grad_enabled() and isinstance(norm, BatchNorm) and x.numel() > x.shape[1]
+    if not (norm.training and torch.is_grad_enabled() and isinstance(norm, BatchNorm)): return False
+    return x.numel() > x.shape[1] and not is_watched(cell)
 
 def tensors_of(norm, conv):
     "BatchNorm's weight and bias, the filters that are convolved with, and the bias"
@@ -279,7 +286,8 @@ def in_one(cell, x):
     tensors = [t for pair in layers for t in tensors_of(*pair)]
     if last is not None: tensors += [last.weight, last.bias]
     if cell.se is not None: tensors += cell.se.parameters()
-    out, *moments = ResidualCell.apply(plan, x, cell.skip(x), *tensors)
+    skip = None if isinstance(cell.skip, nn.Identity) else cell.skip(x)
+    out, *moments = ResidualCell.apply(plan, x, skip, *tensors)
     norms = [n for n, _ in layers] + [last] * plan.last_norm
     pixels, of_first = (getattr(norm, 'processes', 1) * y.numel() // y.shape[1] for y in (out, x))
     seen = [max(pixels, of_first), *[pixels] * (len(norms) - 1)] # before an enlargement as if behind it
