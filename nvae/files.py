@@ -12,6 +12,7 @@ __all__ = ['MOST_BYTES', 'MOST_PARTS', 'DEEPEST', 'LONGEST_NUMBER', 'PLAIN', 're
 import errno
 import json
 import os
+import re
 import stat
 import threading
 from contextlib import contextmanager, suppress
