@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['MOST_BYTES', 'MOST_PARTS', 'DEEPEST', 'LONGEST_NUMBER', 'PLAIN', 'replaceable', 'replacing', 'write_text',
-           'clear_leftovers', 'was_written_by_living', 'try_lock', 'locked', 'given_path', 'first_free',
-           'refuse_output', 'put_file', 'disk_words', 'find_asset', 'shown', 'Extent', 'PlainLoader',
-           'parse_yaml', 'read_yaml', 'read_bytes', 'read_text', 'parse_json', 'read_json']
+           'clear_leftovers', 'was_written_by_living', 'try_lock', 'locked', 'temporary_folder', 'given_path',
+           'first_free', 'refuse_output', 'put_file', 'disk_words', 'find_asset', 'shown', 'Extent',
+           'PlainLoader', 'parse_yaml', 'read_yaml', 'read_bytes', 'read_text', 'parse_json', 'read_json']
 
 # %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-imports
 import errno
@@ -14,7 +14,9 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import stat
+import tempfile
 import threading
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -110,6 +112,30 @@ def locked(folder:Path):
         yield
     finally:
         os.close(fd)
+
+# %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-temporary-code
+_SHORT = 60 # letters of a path, below which there is room for the name of a socket
+
+@contextmanager
+def temporary_folder():
+    "A folder for as long as this lasts, with room for sockets; those of processes that no longer live are removed"
+    places = [tempfile.gettempdir(), '/tmp', '/var/tmp', '/dev/shm']
+    short = [place for place in places if len(place) < _SHORT and os.access(place, os.W_OK)]
+    place = (short or places)[0]
+    for folder in Path(place).glob('nvae-*-*'):
+        _remove_abandoned(folder)
+    prefix = f'nvae-{os.getpid()}-'
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as folder:
+        yield folder
+
+def _remove_abandoned(folder:Path):
+    "Remove a temporary folder of ours, unless the process lives that made it"
+    owner = re.fullmatch(r'nvae-(\d+)-.*', folder.name)
+    with suppress(OSError):
+        about = os.lstat(folder)
+        is_ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+        if owner and is_ours and not was_written_by_living(int(owner[1]), about.st_mtime):
+            shutil.rmtree(folder, ignore_errors=True)
 
 # %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-put-code
 _LONGEST_NAME = 255 # bytes, on the usual file systems
