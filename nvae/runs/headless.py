@@ -105,7 +105,9 @@ def _own_kernel():
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     from nvae.machine import child_environment
-    command = [sys.executable, '-m', 'ipykernel_launcher', '-f', '{connection_file}', '--IPKernelApp.ignore_cwd=True']
+    plain = 'import matplotlib; matplotlib.rcdefaults()' # whatever a matplotlibrc in this folder says
+    command = [sys.executable, '-m', 'ipykernel_launcher', '-f', '{connection_file}', '--IPKernelApp.ignore_cwd=True',
+               f'--IPKernelApp.exec_lines={plain}']
     class OwnSpec(KernelSpecManager):
         "Knows one kernel"
         def get_kernel_spec(self, name):
