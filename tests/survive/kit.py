@@ -115,6 +115,27 @@ def train(cfg, runs, watch=None):
     return model, said.getvalue()
 
 
+@contextlib.contextmanager
+def every_step(before):
+    "`before` is called with the state and the batches of each step; what it returns is trained on"
+    fit = importlib.import_module('nvae.training.fit')
+    step = fit.train_step
+    fit.train_step = lambda state, xs: step(state, before(state, xs))
+    try:
+        yield
+    finally:
+        fit.train_step = step
+
+
+def nonfinite(content, path='')->list:
+    "Where numbers are not finite in what a reader gets"
+    import torch
+    if isinstance(content, dict): return [d for k, v in content.items() for d in nonfinite(v, f'{path}.{k}')]
+    if isinstance(content, (list, tuple)): return nonfinite(dict(enumerate(content)), path)
+    if not isinstance(content, torch.Tensor) or not content.is_floating_point(): return []
+    return [] if content.isfinite().all() else [path]
+
+
 def stop_after(steps, signum):
     "A watcher that sends this process a signal after so many steps"
     import os
