@@ -2,8 +2,11 @@
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +15,8 @@ import psutil
 from . import kit
 from .common import FINE, Verdict, has_leftovers
 
+ROOT = Path(__file__).resolve().parents[2]
+NVAE = (sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())')
 VARIANTS = {'plain': {}, 'accumulated': dict(accumulate=2), 'no average': dict(ema_decay=0, checkpoint_images=24),
             'two per epoch': dict(eval_every=.5), 'clipped': dict(grad_clip=5., bn_lambda=.05)}
 
@@ -48,6 +53,53 @@ def whole(given, variant='plain'):
         half = folder.with_name(f'{variant}.half')
         shutil.rmtree(half, ignore_errors=True)
         how, words = in_process(train, kit.config(**VARIANTS[variant]), half)
+        if how != 'ended': raise RuntimeError(f'the whole run did not end: {words}')
+        half.rename(folder)
+    return folder / 'small'
+
+
+def start(*args, **environment):
+    "A line of the terminal, in a process of its own, with temporary files in ./tmp"
+    Path('tmp').mkdir(exist_ok=True)
+    own = dict(PYTHONPATH=str(ROOT), TMPDIR=os.path.abspath('tmp'), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+    out, err = (open(name, 'w') for name in ('out', 'err'))
+    return subprocess.Popen([*NVAE, *map(str, args)], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                            env={**os.environ, **own, **environment})
+
+
+def ended(process):
+    "(exit code, what it printed, what it complained of), once it has ended"
+    code = process.wait()
+    return kit.Said(code, *(Path(name).read_text(errors='replace') for name in ('out', 'err')))
+
+
+def is_told_by(said):
+    "A line in words for a run that doesn't end well; None where it is so"
+    lines = [line for line in (said.out + said.err).splitlines() if line.strip()]
+    if 'Traceback' in said.err or 'Traceback' in said.out:
+        return Verdict('raw', (said.out + said.err)[-600:], kit.place_in(said.err + said.out))
+    errors = [line for line in lines if re.search(r'\b(OSError|RuntimeError|ValueError|KeyError|\[Errno)\b', line)]
+    if errors: return Verdict('raw', errors[-1][-600:])
+    if said.code == 0 or lines: return None
+    return Verdict('unsaid', f'exit code {said.code} without a word')
+
+
+def small_yaml(**train):
+    "The small configuration in a file, with drawn faces"
+    import yaml
+    cfg = kit.config(data=dict(n_train=40, n_test=8), **train).to_dict()
+    Path('small.yaml').write_text(yaml.safe_dump(cfg))
+    return kit.load_config('small.yaml')
+
+
+def whole_drawn(given, **train):
+    "The run of that configuration that nobody disturbed"
+    folder = given / 'variants' / ('drawn ' + ' '.join(f'{k}={v}' for k, v in train.items())).strip()
+    cfg = small_yaml(**train)
+    if not folder.exists():
+        half = folder.with_name(f'{folder.name}.half')
+        shutil.rmtree(half, ignore_errors=True)
+        how, words = in_process(lambda: kit.fit(cfg, kit.open_run(cfg, half)))
         if how != 'ended': raise RuntimeError(f'the whole run did not end: {words}')
         half.rename(folder)
     return folder / 'small'
