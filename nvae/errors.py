@@ -59,28 +59,25 @@ def explain_validation(error:ValidationError, model, # what pydantic raised, the
                        limit:int=3,  # errors that are told
                       )->str:        # one line
     "What is wrong with a person's values, where, and what would be right; keys that don't exist come first"
-    found = sorted(error.errors(), key=lambda e: e['type'] != 'extra_forbidden')
-    return '; '.join(_in_words(e, model, place, aliases or {}, words or {}) for e in found[:limit])
-
-def _in_words(e, model, place, aliases, words):
-    "One of pydantic's errors"
-    kind, location = e['type'], e['loc']
-    holder, key = _holder(model, location)
-    if kind in ('extra_forbidden', 'missing'):
-        location = location[:-1]
-    where = place(location)
-    return (f"{where}: " if where else '') + _problem(e, holder, key, aliases, words)
+    found = sorted(error.errors(), key=lambda e: (e['type'] != 'extra_forbidden', e['type'].endswith('_type')))
+    told = {} # place and key → what is said of it, once: a value that may be a number or a list is refused as both
+    for e in found:
+        holder, key = _holder(model, e['loc'])
+        where = place(e['loc'][:-1] if e['type'] in ('extra_forbidden', 'missing') else e['loc'])
+        problem = _problem(e, holder, key, aliases or {}, words or {})
+        told.setdefault((where, key), f"{where}: {problem}" if where else problem)
+    return '; '.join([*told.values()][:limit])
 
 def _problem(e, holder, key, aliases, words):
     kind = e['type']
     if kind == 'extra_forbidden':
-        return f"there is no key '{key}'{nearest(key, [*holder.model_fields, *aliases.get(holder, ())])}"
+        return f"there is no key '{printable(key, 60)}'{nearest(key, [*holder.model_fields, *aliases.get(holder, ())])}"
     if kind == 'missing': return f"{key} is missing"
     if kind == 'value_error': return str(e['ctx']['error'])
     if kind in words: return words[kind]
     allowed = allowed_values(holder, key)
     limits = f'; allowed: {allowed}' if allowed else ''
-    return f"{repr(e['input'])[:60]} is not possible ({e['msg'][0].lower()}{e['msg'][1:]}{limits})"
+    return f"{printable(repr(e['input']), 60)} is not possible ({e['msg'][0].lower()}{e['msg'][1:]}{limits})"
 
 def _holder(model, location):
     "The class that holds the value at pydantic's path, and the value's key there"

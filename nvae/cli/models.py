@@ -23,7 +23,7 @@ def about(path)->dict: # plain values
     return dict(name=model.config.name, description=model.config.description, image_size=list(cfg.size),
                 image_channels=cfg.image_channels, likelihood=cfg.likelihood, groups_per_scale=cfg.groups_per_scale,
                 latent_shapes=[list(shape) for shape in cfg.latent_shapes], parameters=n_parameters(model),
-                method=model.method, facts=model.facts, config=model.config.to_dict())
+                method=model.method, digest=model.digest, facts=model.facts, config=model.config.to_dict())
 
 @example('info runs/quickstart/quickstart.model')
 def info(file: File, as_json: Json = False):
@@ -31,6 +31,7 @@ def info(file: File, as_json: Json = False):
     known = about(file)
     if as_json: return print(json.dumps(known))
     lines = {k: v for k, v in known.items() if k not in ('facts', 'config')} | known['facts']
+    lines['digest'] = known['digest'] or "none: the file is from before there was one, and damage may go unnoticed"
     for k, v in lines.items():
         print(f'{k:<17} {v}')
 
