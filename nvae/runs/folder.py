@@ -176,7 +176,7 @@ def run_lock(run:RunDir):
     refuse_if_held(run) # where there are no locks, this is all
     with _locked(run, run.path, os.O_RDONLY), _locked(run, run.lock, os.O_RDWR | os.O_CREAT) as fd:
         who = dict(pid=os.getpid(), host=socket.gethostname(), since=time.strftime('%Y-%m-%d %H:%M:%S'))
-        clear_leftovers(run.path, run.images)
+        clear_leftovers(run.path, run.images, alone=True)
         try:
             with suppress(OSError): _rewrite(fd, json.dumps(who)) # a full disk: the lock is held without a name
             yield
