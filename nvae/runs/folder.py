@@ -25,6 +25,7 @@ from ..errors import BadInput
 from nvae.files import (
     clear_leftovers,
     disk_words,
+    given_path,
     read_yaml,
     shown,
     try_lock,
@@ -205,7 +206,7 @@ def open_run(cfg:Config,       # what is to be trained; its name names the folde
              fresh:bool=False, # begin anew, keeping an older run of this name as NAME.1, NAME.2, …
             )->RunDir:
     "The folder of a run, ready; raises `BadInput` where it can't be written, is in use, or holds another network"
-    run = RunDir(Path(runs)/cfg.name)
+    run = RunDir(given_path(runs, 'folder')/cfg.name)
     refuse_if_held(run)
     if fresh and run.path.exists():
         with run_lock(run): set_aside(run)
