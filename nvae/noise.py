@@ -36,7 +36,7 @@ def draw_noise(cfg:ModelConfig, n:int, # images
                seed:int|None=None,     # None: PyTorch's global CPU generator
               )->list:                 # G tensors (n, z, h, w) of standard-normal noise, on the CPU, coarse to fine
     "The noise of n images, image by image: a seed gives the same first images however many are drawn, on every device"
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    generator = None if seed is None else torch.Generator().manual_seed(seed % 2**64) # all that PyTorch takes
     sizes = [z * h * w for z, h, w in cfg.latent_shapes]
     rows = torch.stack([torch.randn(sum(sizes), generator=generator) for _ in range(n)])
     parts = rows.split(sizes, dim=1)
