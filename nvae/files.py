@@ -4,16 +4,20 @@
 
 # %% auto #0
 __all__ = ['MOST_BYTES', 'MOST_PARTS', 'DEEPEST', 'LONGEST_NUMBER', 'PLAIN', 'Parser', 'replaceable', 'replacing',
-           'write_text', 'clear_leftovers', 'was_written_by_living', 'given_path', 'first_free',
-           'refuse_output', 'put_file', 'disk_words', 'find_asset', 'shown', 'Extent', 'PythonParser',
-           'PlainLoader', 'parse_yaml', 'read_yaml', 'read_bytes', 'read_text', 'parse_json', 'read_json']
+           'write_text', 'clear_leftovers', 'was_written_by_living', 'try_lock', 'locked', 'temporary_folder',
+           'given_path', 'first_free', 'refuse_output', 'put_file', 'disk_words', 'find_asset', 'shown',
+           'Extent', 'PythonParser', 'PlainLoader', 'parse_yaml', 'read_yaml', 'read_bytes', 'read_text',
+           'parse_json', 'read_json']
 
 # %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-imports
 import errno
+import fcntl
 import json
 import os
 import re
+import shutil
 import stat
+import tempfile
 import threading
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -83,8 +87,56 @@ def _is_left_over(entry:os.DirEntry)->bool:
 def was_written_by_living(pid:int, when:float)->bool: # seconds since 1970, as of a file's last change
     "Does a process of this number live, and did it then?"
     try:
-        return psutil.Process(pid).create_time() <= when + 1
-    except (psutil.Error, ValueError, OverflowError): return False
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= when + 1
+    except (psutil.Error, ValueError, OverflowError, TypeError): return False
+
+# %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-locks-code
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL)
+
+def try_lock(fd:int, how:int=fcntl.LOCK_EX | fcntl.LOCK_NB)->bool: # an open file or folder; as for `flock`
+    "Take the operating system's lock; False where somebody else has it, True also where there are no locks"
+    try:
+        fcntl.flock(fd, how)
+    except BlockingIOError: return False
+    except OSError as e:
+        if e.errno not in _NO_LOCKS: raise
+    return True
+
+@contextmanager
+def locked(folder:Path):
+    "Be the only one at a folder, made where it isn't there, among those who ask in this way; waits for the others"
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        try_lock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+# %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-temporary-code
+_SHORT = 60 # letters of a path, below which there is room for the name of a socket
+
+@contextmanager
+def temporary_folder():
+    "A folder for as long as this lasts, with room for sockets; those of processes that no longer live are removed"
+    places = [tempfile.gettempdir(), '/tmp', '/var/tmp', '/dev/shm']
+    short = [place for place in places if len(place) < _SHORT and os.access(place, os.W_OK)]
+    place = (short or places)[0]
+    for folder in Path(place).glob('nvae-*-*'):
+        _remove_abandoned(folder)
+    prefix = f'nvae-{os.getpid()}-'
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as folder:
+        yield folder
+
+def _remove_abandoned(folder:Path):
+    "Remove a temporary folder of ours, unless the process lives that made it"
+    owner = re.fullmatch(r'nvae-(\d+)-.*', folder.name)
+    with suppress(OSError):
+        about = os.lstat(folder)
+        is_ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+        if owner and is_ours and not was_written_by_living(int(owner[1]), about.st_mtime):
+            shutil.rmtree(folder, ignore_errors=True)
 
 # %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-put-code
 _LONGEST_NAME = 255 # bytes, on the usual file systems
