@@ -296,7 +296,7 @@ class PlainLoader(yaml.composer.Composer, Parser, yaml.constructor.SafeConstruct
         if len(self.extents) > MOST_PARTS: raise _not_plain(f'there are more than {MOST_PARTS} values', mark)
         node = super().compose_node(parent, index)
         self.level -= 1
-        if is_alias and id(node) not in self.extents: raise _not_plain(f'*{event.anchor} is part of itself', mark)
+        if is_alias and id(node) not in self.extents: raise _not_plain(f'*{event.anchor} contains itself', mark)
         if not is_alias: self.measure(node)
         return node
 

@@ -11,7 +11,21 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from .options import File, Json, Overrides, Seed, argument, example, option, parse_temperature, switch
+from nvae.cli.options import (
+    IMAGES,
+    PASSES,
+    PROCESSES,
+    File,
+    Json,
+    Overrides,
+    Seed,
+    argument,
+    example,
+    number_in,
+    option,
+    parse_temperature,
+    switch,
+)
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-038
 def about(path)->dict: # plain values
@@ -42,17 +56,17 @@ def evaluate(
     data: Annotated[str | None, option('--data', 'WHERE',
         "a folder of images, or a data set by name; the model's own data if not given")] = None,
     k: Annotated[int, option('--importance-samples', 'K',
-        'draws from the posterior per image; the more, the tighter the bound')] = 1,
-    limit: Annotated[int | None, option('--limit', 'N', 'only the first N images')] = None,
+        'draws from the posterior per image; the more, the tighter the bound', **IMAGES)] = 1,
+    limit: Annotated[int | None, option('--limit', 'N', 'only the first N images', min=1)] = None,
     with_fid: Annotated[bool, switch('--fid',
         'also the Fréchet distance (FID) of samples to the training images')] = False,
-    n: Annotated[int, option('--samples', 'N', 'images to draw for --fid')] = 50_000,
+    n: Annotated[int, option('--samples', 'N', 'images to draw for --fid', **IMAGES)] = 50_000,
     temperature: Annotated[object, option('--temperature', 'T', 'of those images', parser=parse_temperature)] = 1.0,
     iterations: Annotated[int, option('--iterations', 'N',
-        "passes that estimate BatchNorm's averages for them", min=0)] = 20,
+        "passes that estimate BatchNorm's averages for them", **PASSES)] = 20,
     inception: Annotated[Path | None, option('--inception', 'FILE',
         "the Inception network's weights, where they can't be fetched")] = None,
-    batch_size: Annotated[int, option('--batch-size', 'N', 'images times draws in memory at once', min=1)] = 64,
+    batch_size: Annotated[int, option('--batch-size', 'N', 'images times draws in memory at once', **IMAGES)] = 64,
     seed: Seed = 0, as_json: Json = False):
     "Measure how probable a model finds images it has not seen. Bits per dimension, or nats, and what each group does."
     from nvae.evaluation.fid import fid
@@ -113,10 +127,11 @@ def export(
 def bench(
     config: Annotated[str, option('--config', 'NAME', 'the configuration to measure')] = 'quickstart',
     overrides: Overrides = None,
-    batch_size: Annotated[int, option('--batch-size', 'N', 'images per training step', min=1)] = 8,
+    batch_size: Annotated[int, option('--batch-size', 'N', 'images per training step', **IMAGES)] = 8,
     threads: Annotated[int | None, option('--threads', 'N',
-        "threads of the processor; PyTorch's choice if not given", min=1)] = None,
-    seconds: Annotated[float, option('--seconds', 'N', 'for each part, about', min=0)] = 20.0, as_json: Json = False):
+        "threads of the processor; PyTorch's choice if not given", **PROCESSES)] = None,
+    seconds: Annotated[float, option('--seconds', 'N', 'for each part, about; at most 3600',
+        parser=number_in(0, 3600))] = 20.0, as_json: Json = False):
     "Measure training, sampling and data on this machine. Images per second, milliseconds per grid, peak memory."
     from nvae.bench import bench as measure
     from nvae.bench import bench_table
