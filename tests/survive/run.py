@@ -22,14 +22,17 @@ import psutil  # noqa: E402
 
 from survive import common, kit, materials  # noqa: E402
 
-PARTS = ('damage', 'outputs', 'configs', 'commands', 'images', 'models', 'official', 'plans', 'kills')
 MOST = dict(damage=9000, outputs=400, configs=3000, commands=1500, images=2000, models=1500, official=500, plans=1000,
-            kills=600)
-SLICE = dict(damage=12, outputs=24, configs=6, commands=24, images=12, models=8, official=6, plans=12, kills=2)
+            kills=600, disks=200, processes=60, numbers=300, boards=100)
+SLICE = dict(damage=12, outputs=24, configs=6, commands=24, images=12, models=8, official=6, plans=12, kills=2,
+             disks=4, processes=1, numbers=2, boards=2)
+PARTS = tuple(MOST)
+LONGER = dict(configs=40, kills=60, disks=60, processes=400, numbers=40, boards=60)  # seconds of the processor
 GIGABYTE = 2**30
 PROCESSOR = 20  # seconds of the processor that a trial may use
 SHORT = 7       # in the slice
-ASLEEP = 10     # seconds without any use of it that count as waiting for ever
+ASLEEP = 10     # seconds in a row without any use of it, of something that doesn't want it, that are waiting for ever
+IDLE = 120      # seconds in all in which it was hardly used
 MADE = 120      # seconds for the materials
 
 
@@ -40,8 +43,7 @@ def cases_of(part, seed=0):
 
 def processor(part, is_slice)->int:
     "Seconds of the processor for a trial of a part"
-    if part == 'kills': return 3 * PROCESSOR
-    return SHORT if is_slice else 2 * PROCESSOR if part == 'configs' else PROCESSOR
+    return LONGER.get(part, SHORT if is_slice else PROCESSOR)
 
 
 def limited(judge, case, given, folder, seconds)->dict:
@@ -108,17 +110,19 @@ def _memory(key):
 
 
 def _wait(pid, seconds)->str:
-    "Until it ends, or is ended; how"
-    used, last, start = 0., time.monotonic(), time.monotonic()
+    "Until it ends, or is ended; how. Waiting counts only where the processor isn't wanted: other people's load doesn't"
+    used, idle, in_a_row, last = 0., 0., 0., time.monotonic()
     for look in itertools.count(1):
         done, status = os.waitpid(pid, os.WNOHANG)
         if done: return f'signal {os.WTERMSIG(status)}' if os.WIFSIGNALED(status) else 'ended'
         time.sleep(.01)
         if look % 50: continue
         now, (busy, is_running) = time.monotonic(), _busy(pid)
-        if is_running or busy != used: last = now
-        used = max(used, busy)
-        how = 'too long' if used > seconds or now - start > 20 * seconds else 'asleep' if now - last > ASLEEP else ''
+        passed, worked = now - last, busy - used
+        last, used = now, max(used, busy)
+        in_a_row = 0. if is_running or worked > 0 else in_a_row + passed
+        if not is_running and worked < passed / 20: idle += passed
+        how = 'too long' if used > seconds else 'asleep' if in_a_row > ASLEEP or idle > IDLE else ''
         if how: return _end(pid) or how
 
 
@@ -179,8 +183,8 @@ def _part(part, seconds, count, limit, seed, done, given, folder):
         if (part, seed, number) in done: continue
         start = time.monotonic()
         result = limited(judge, case, given, folder / f'{part}-{number}', limit)
-        took = round(time.monotonic() - start, 1)
-        yield dict(part=part, seed=seed, case=number, what=case.what, **result, took=took)
+        seconds_of = round(time.monotonic() - start, 1)
+        yield dict(part=part, seed=seed, case=number, what=case.what, **result, seconds=seconds_of)
 
 
 def table(lines):
