@@ -31,7 +31,9 @@ from .progress import Bar, clock
 def is_done(cfg:Config, run:RunDir)->bool:
     "Has this run been trained for as long as its configuration says?"
     status = read_status(run)
-    return status.get('state') == 'done' and (status.get('epochs') or 0) >= cfg.train.epochs and run.model.exists()
+    if status.get('state') != 'done' or (status.get('epochs') or 0) < cfg.train.epochs: return False
+    from nvae.runs.checkpoint import is_whole  # and with it PyTorch, which whoever lists the runs doesn't need
+    return is_whole(run.model)
 
 def summary_of_run(run:RunDir)->str:
     "Held-out likelihood at the end and at the start, time, and where the model is"
