@@ -107,10 +107,14 @@ def write_model(model, out:Path, source, force=False, half=False, **facts)->Path
 @example('import checkpoint.pt celeba64.model')
 def import_official(
     official: Annotated[Path, argument('OFFICIAL', "the official code's checkpoint.pt")], out: Written,
+    image_size: Annotated[int | None, option('--image-size', 'N',
+        "height and width of the images, where the name of the data set doesn't tell", min=1, max=4096)] = None,
+    channels: Annotated[int | None, option('--channels', 'N', 'their colours: 1 (grey) or 3', min=1, max=3)] = None,
     force: Force = False):
     "Convert a checkpoint of the official NVAE code. Nothing in it is run."
     from nvae.interop import load_official
-    print(write_model(load_official(official), out, official, force, imported_from=official.name))
+    model = load_official(official, image_size, channels)
+    print(write_model(model, out, official, force, imported_from=official.name))
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-062
 @example('export runs/demo/demo.checkpoint demo.model --half')
