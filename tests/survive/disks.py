@@ -41,7 +41,8 @@ def _case(data):
 def judge(case, given):
     "On a disk of its own where that may be mounted, else with the fault in whoever writes"
     disk = Disk(case.data['disk'], case.data['room'])
-    verdict = dict(fit=_fit, train=_train, cache=_cache, board=_board).get(case.data['work'], _command)(case, given, disk)
+    work = dict(fit=_fit, train=_train, cache=_cache, board=_board).get(case.data['work'], _command)
+    verdict = work(case, given, disk)
     return verdict if disk.is_mounted else verdict._replace(words=f'(injected) {verdict.words}')
 
 
@@ -109,7 +110,8 @@ def _readable(run):
             kit.contents(path)
         except Exception as error:
             return of_exception(error)._replace(result='lost')
-    if (run / 'status.json').exists() and not endings.status(run): return Verdict('lost', 'status.json is damaged', 'fit')
+    is_there = (run / 'status.json').exists()
+    return Verdict('lost', 'status.json is damaged', 'fit') if is_there and not endings.status(run) else None
 
 
 def _fit(case, given, disk):
