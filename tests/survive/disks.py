@@ -20,9 +20,9 @@ PRIVATE, RECURSIVE, NAMESPACE = 1 << 18, 1 << 14, 0x20000  # of mount(2) and uns
 
 def cases(rng):
     "The whole command on each disk, in the order of the seed, then every kind of work with other sizes and moments"
-    first = [dict(work='fit', disk='full', room=60, step=2), dict(work='export', disk='full', room=8, step=0),
-             dict(work='fit', disk='its folder deleted', room=0, step=3),
-             dict(work='fit', disk='no inodes', room=1, step=2), dict(work='cache', disk='full', room=4, step=0)]
+    first = [dict(work='export', disk='full', room=8, step=0), dict(work='cache', disk='full', room=4, step=0),
+             dict(work='fit', disk='full', room=60, step=2), dict(work='sample', disk='read-only', room=0, step=0),
+             dict(work='fit', disk=GONE[0], room=0, step=3), dict(work='fit', disk='no inodes', room=1, step=2)]
     first += [dict(work='train', disk=disk, room=40, step=step) for disk in (*DISKS, GONE[0]) for step in (0, 3)]
     for data in first: yield _case(data)
     while True:
