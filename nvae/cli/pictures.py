@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Temperature', 'Iterations', 'Count', 'Out', 'Pixels', 'Groups', 'App', 'Picture', 'Picture2', 'parse_sweep',
-           'temperature_text', 'in_browser', 'check_sample', 'sample', 'cherry', 'lab', 'load_with_images',
-           'interpolate', 'mix', 'command_line', 'reconstruct', 'explore']
+           'temperature_text', 'in_browser', 'picture_path', 'check_sample', 'sample', 'cherry', 'lab',
+           'load_with_images', 'interpolate', 'mix', 'command_line', 'reconstruct', 'explore']
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19c-pictures-n010
 import shlex
@@ -55,6 +55,15 @@ def in_browser(board:str, out, file, **parameters): # of the board's notebook
     if temperature is not None: group_temperatures(cfg, temperature)
     open_app(board, FILE=file, **parameters)
 
+def picture_path(out, made_up:str, *inputs)->Path: # as a person named it, or None; a name; files that are read
+    "Where a picture goes, told before it is drawn; raises `BadInput` where that would destroy something"
+    from nvae.files import first_free, given_path, refuse_output
+    from nvae.plots.pictures import refuse_other_format
+    path = first_free(given_path(made_up)) if out is None else given_path(out)
+    refuse_output(path, inputs)
+    refuse_other_format(path)
+    return path
+
 _LIKE_TELLS_ALL = "with --like everything but FILE comes from the picture; leave TEMPERATURE, --sweep and --app out"
 _SWEEP_TELLS = "--sweep gives the temperatures; leave TEMPERATURE and --app out"
 
@@ -86,14 +95,16 @@ def sample(
     from nvae.sampling.provenance import save_again, save_drawing
     from nvae.sampling.recipe import Recipe
     check_sample(like, file, temperature, sweep, app)
-    if like: return print(save_again(draw_again(like, file), out or f'{like.stem}-again.png'))
+    if like:
+        again = picture_path(out, f'{like.stem}-again.png', like, file)
+        return print(save_again(draw_again(like, file), again))
     if app:
         return in_browser('sample', out, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n,
                           PIXELS=pixels)
     rows = sweep or (temperature,)
     recipes = [Recipe(seed, n, t, iterations, pixels) for t in rows]
     layout = dict(n_cols=n, row_labels=[f't = {t:g}' for t in rows]) if sweep else {}
-    path = out or f'{Path(file).stem}-t{temperature_text(sweep or temperature)}-seed{seed}.png'
+    path = picture_path(out, f'{Path(file).stem}-t{temperature_text(sweep or temperature)}-seed{seed}.png', file)
     print(save_drawing(load_model(file), file, recipes, path, **layout))
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-035
@@ -137,20 +148,22 @@ def interpolate(
     if app:
         ends = dict(IMAGE1=str(image1.resolve()), IMAGE2=str(image2.resolve()))
         return in_browser('interpolate', out, file, **ends, N=n, SPACE=space, PATH=path)
+    picture = picture_path(out, f'{image1.stem}-{image2.stem}.png', file, image1, image2)
     model, images = load_with_images(file, image1, image2)
     passage = Passage(space, path, tuple(groups) if groups else None)
     recipe = Recipe(n=n + 2, iterations=0, start=Start(images), passage=passage)
-    print(save_drawing(model, file, [recipe], out or f'{image1.stem}-{image2.stem}.png', n_cols=n + 2))
+    print(save_drawing(model, file, [recipe], picture, n_cols=n + 2))
 
 @example('mix runs/quickstart/quickstart.model anna.png berta.png')
 def mix(file: File, image1: Picture, image2: Picture2, out: Out = None):
     "Mix two images: coarse groups of one, fine groups of another. Each picture takes one scale more of the second."
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Recipe, Start
+    picture = picture_path(out, f'{image1.stem}-and-{image2.stem}.png', file, image1, image2)
     model, images = load_with_images(file, image1, image2)
     counts = range(model.cfg.n_scales, -1, -1)
     recipes = [Recipe(n=1, iterations=0, start=Start(images, n_coarse=k)) for k in counts]
-    print(save_drawing(model, file, recipes, out or f'{image1.stem}-and-{image2.stem}.png', n_cols=len(counts)))
+    print(save_drawing(model, file, recipes, picture, n_cols=len(counts)))
 
 def command_line(verb:str, *arguments, **options)->str: # options: as they are typed, with '_' for '-'
     "The line that makes a picture, for the PNG to carry; options that are None or False are left out"
@@ -178,13 +191,14 @@ def reconstruct(
     from nvae.sampling.explore import reconstruct as decode_again
     from nvae.sampling.provenance import provenance
     from nvae.sampling.recipe import blanked
+    picture = picture_path(out, f'{images[0].stem}-reconstructed.png', file, *images)
     model, texts = load_with_images(file, *images)
     originals = torch.cat([text.pixels for text in texts])
     again = decode_again(model, originals, n_groups, temperature, draw, seed).cpu()
     line = command_line('reconstruct', file, *images, groups=n_groups, temperature=temperature_text(temperature, ','),
                         sample=draw, seed=seed)
     grid = image_grid(torch.cat([originals, blanked(again)]), n_cols=len(images))
-    print(save_png(grid, out or f'{images[0].stem}-reconstructed.png', provenance(model, file, None, command=line)))
+    print(save_png(grid, picture, provenance(model, file, None, command=line)))
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-049
 @example("explore runs/quickstart/quickstart.model 0.7 --group 0 --group 'scale 0' --strength 1.5")
@@ -209,5 +223,5 @@ def explore(
     image = Recipe(seed, 1, temperature, iterations, pixels)
     amplified = 2. if difference else 0.
     recipes, layout = explore_recipes(model.cfg, groups or None, n, strength, parse_cell(cell), amplified, image)
-    path = out or f'{Path(file).stem}-explore-t{temperature_text(temperature)}-seed{seed}.png'
+    path = picture_path(out, f'{Path(file).stem}-explore-t{temperature_text(temperature)}-seed{seed}.png', file)
     print(save_drawing(model, file, recipes, path, **layout))
