@@ -68,7 +68,7 @@ class Panel(W.VBox):
         control = self.controls[name]
         impossible = f"{name}: {printable(repr(value), 80)} is not possible here"
         is_endless = isinstance(value, float) and not math.isfinite(value)
-        if is_endless or (value is None and hasattr(control, 'options')): raise BadInput(impossible)
+        if is_endless or value is None: raise BadInput(impossible)
         try: control.value = value
         except BadInput: raise # in words already
         except (T.TraitError, ValueError, TypeError): raise BadInput(impossible) from None
