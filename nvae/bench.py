@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from .config import Config, load_config
 from .data.batches import loaders_from
 from .machine import best_device
-from .network.cost import n_parameters
+from .network.cost import kept_bytes, n_parameters
 from .network.fast import use_fast
 from .network.model import NVAE
 from .runs.folder import RunDir
@@ -138,13 +138,15 @@ def bench(name:str='quickstart', overrides=(), # as for `load_config`
           batch_size:int=8,          # of training
           threads:int | None=None,   # PyTorch's own choice if not given
           seconds:float=20.,         # for each part, about
-         )->dict:                    # config, parameters, machine, training, sampling, data
+         )->dict:                    # config, parameters, kept_mib, machine, training, sampling, data
     "Measure a configuration on this machine; raises `BadInput` for a configuration that doesn't load"
     cfg = load_config(name, overrides)
     run = partial(alone, threads=threads)
     with torch.device('meta'):
-        parameters = n_parameters(NVAE(cfg))
-    return dict(config=cfg.name, parameters=parameters, date=time.strftime('%Y-%m-%d'), machine=run(machine),
+        model = use_fast(NVAE(cfg))
+    kept = kept_bytes(model, batch_size) / 2 ** 20
+    return dict(config=cfg.name, parameters=n_parameters(model), kept_mib=kept, date=time.strftime('%Y-%m-%d'),
+                machine=run(machine),
                 training=run(training_rate, cfg, batch_size, seconds=seconds),
                 sampling=run(sampling_rate, cfg, seconds=seconds), data=run(data_rate, cfg))
 
@@ -153,6 +155,7 @@ _BENCH_TABLE = """\
   machine   {m[matrix_product_gflops]:g} GFLOP/s in a 2048² float32 product, \
 {m[depthwise_gflops]:g} in a 5×5 depthwise convolution
   training  {trains}; batch {t[batch_size]}, {t[precision]}, peak {t[peak_mib]:,.0f} MiB
+  backward  {kept_mib:,.0f} MiB are kept for it, in float32
   sampling  {samples}; {s[n_images]} at a time, temperature 0.7, pixels drawn, peak {s[peak_mib]:,.0f} MiB
   3×3 grid  {s[grid_ms]:,.1f} ms
   data      {reads}"""

@@ -4,19 +4,23 @@
 
 # %% auto #0
 __all__ = ['FAST', 'Normalised', 'FastWNConv2d', 'FastMaskedConv2d', 'DoublingDepthwise', 'as_if_doubled', 'folded',
-           'frozen_body', 'FastSkipUp', 'FastCell', 'FastBottomUpCell', 'FastTopDownCell', 'use_fast',
-           'use_plain', 'Unfilled']
+           'frozen_body', 'FastSkipDown', 'FastSkipUp', 'FastCell', 'FastBottomUpCell', 'FastTopDownCell',
+           'FastNVAE', 'use_fast', 'use_plain', 'Unfilled']
 
 # %% ../../nbs/engine/network/00_fast.ipynb #05a-fast-003
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from .backward import FAST_LIKELIHOODS, Doubling, SwishConv, in_one, is_learning, way_of, working_dtype
 from .cells import BottomUpCell, Cell, TopDownCell
 from .flows import MaskedConv2d
-from .layers import BatchNorm, SkipUp, WNConv2d, lengths
+from .layers import CORNERS, BatchNorm, SkipDown, SkipUp, WNConv2d, lengths
+from .model import NVAE
 
 # %% ../../nbs/engine/network/00_fast.ipynb #05a-fast-007
 class Normalised(torch.autograd.Function):
@@ -50,19 +54,10 @@ class FastMaskedConv2d(MaskedConv2d):
 # %% ../../nbs/engine/network/00_fast.ipynb #05a-fast-010
 class DoublingDepthwise(nn.Conv2d):
     "5×5 depthwise convolution of the map with each pixel doubled: (B, C, H, W) → (B, C, 2H, 2W)"
-    def filters(self):
-        "Sums of 2×2 neighbouring weights, (C, 1, 6, 6), from which every second one is taken"
-        padded = F.pad(self.weight, (1, 1, 1, 1))
-        of_rows = padded[:, :, :-1] + padded[:, :, 1:]
-        return of_rows[..., :-1] + of_rows[..., 1:]
+    way = Doubling
 
     def forward(self, x):
-        sums, even_and_odd = self.filters(), (1, 0)
-        rows = []  # even, odd: (B, H, W, 2, C), channels last, so that interleaving moves them in one piece
-        for i in even_and_odd:
-            columns = [F.conv2d(x, sums[:, :, i::2, j::2], padding=1, groups=self.groups) for j in even_and_odd]
-            rows.append(torch.stack([y.permute(0, 2, 3, 1) for y in columns], 3))
-        return torch.stack(rows, 2).flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
+        return Doubling.forward(x, self.weight, self.bias)
 
 # %% ../../nbs/engine/network/00_fast.ipynb #05a-fast-015
 def as_if_doubled(norm:BatchNorm, # in training it remembers the variance of the enlarged map
@@ -95,28 +90,51 @@ def frozen_body(cell:TopDownCell, x):
     depthwise = a3[:, None, None, None] * w2
     contract = (a4[:, None] * w3)[:, :, None, None]
     x = F.silu(F.conv2d(x, expand, a2 * (w1 @ b1) + b2), inplace=True)
-    if cell.up: x = F.interpolate(x, scale_factor=2, mode='nearest')
-    x = F.silu(F.conv2d(x, depthwise, b3, padding=2, groups=len(a3)), inplace=True)
+    x = F.silu(way_of(cell.depthwise).forward(x, depthwise, b3), inplace=True)
     return F.conv2d(x, contract, b4)
 
 # %% ../../nbs/engine/network/00_fast.ipynb #05a-fast-020
+class FastSkipDown(SkipDown):
+    "`SkipDown` of a large map as one convolution, which sees one pixel of each 2×2"
+    def forward(self, x):
+        few_pixels = x.shape[2] * x.shape[3] <= x.shape[1]
+        if few_pixels or not torch.is_grad_enabled() or x.shape[2] % 2 or x.shape[3] % 2: return super().forward(x)
+        parts, biases = [], []
+        for conv, (row, column) in zip(self.convs, CORNERS):
+            conv.used_weight = conv.filters()
+            parts.append(F.pad(conv.used_weight, (column, 1 - column, row, 1 - row)))
+            biases.append(conv.bias)
+        return SwishConv.apply(working_dtype(x), x, torch.cat(parts), torch.cat(biases))
+
 class FastSkipUp(SkipUp):
     "`SkipUp`, convolving before it enlarges"
     def forward(self, x):
         return F.interpolate(self.conv(x), scale_factor=2, mode='bilinear', align_corners=True)
 
 class FastCell(Cell):
-    "`Cell`, its sum in one pass over memory"
+    "`Cell`: while it learns one step of autograd, else its sum in one pass over memory"
+    layers: Callable # () → pairs of BatchNorm and the convolution behind it, in order
+    last_norm: BatchNorm | None = None
+
     def forward(self, x):
+        if is_learning(self, x): return in_one(self, x)
         f = self.body(x)
         if self.se is None: return torch.add(self.skip(x), f, alpha=0.1)
         return torch.addcmul(self.skip(x), f, 0.1 * self.se(f))
 
 class FastBottomUpCell(FastCell, BottomUpCell):
-    "`BottomUpCell`, its sum in one pass over memory"
+    "`BottomUpCell`, keeping for the backward pass what its convolutions put out and no more"
+    def layers(self):
+        return (self.norm1, self.conv1), (self.norm2, self.conv2)
 
 class FastTopDownCell(FastCell, TopDownCell):
-    "`TopDownCell`, on the small map as long as possible, its BatchNorms folded away when frozen"
+    "`TopDownCell` the same way, on the small map as long as possible, its BatchNorms folded away when frozen"
+    def layers(self):
+        return (self.norm1, self.expand), (self.norm2, self.depthwise), (self.norm3, self.contract)
+
+    @property
+    def last_norm(self): return self.norm4
+
     def body(self, x):
         frozen = not (self.norm1.training or torch.is_grad_enabled())
         if frozen: return frozen_body(self, x)
@@ -126,8 +144,15 @@ class FastTopDownCell(FastCell, TopDownCell):
         return self.norm4(self.contract(self.norm3(x)))
 
 # %% ../../nbs/engine/network/00_fast.ipynb #05a-fast-022
-FAST = {WNConv2d: FastWNConv2d, MaskedConv2d: FastMaskedConv2d, SkipUp: FastSkipUp,
-        BottomUpCell: FastBottomUpCell, TopDownCell: FastTopDownCell}
+class FastNVAE(NVAE):
+    "`NVAE`, its likelihood keeping less for the backward pass"
+    def likelihood(self, params, temperature=1.):
+        px = super().likelihood(params, temperature)
+        px.__class__ = FAST_LIKELIHOODS.get(type(px), type(px))
+        return px
+
+FAST = {WNConv2d: FastWNConv2d, MaskedConv2d: FastMaskedConv2d, SkipDown: FastSkipDown, SkipUp: FastSkipUp,
+        BottomUpCell: FastBottomUpCell, TopDownCell: FastTopDownCell, NVAE: FastNVAE}
 
 def use_fast(model:nn.Module, fast:bool=True)->nn.Module: # the same object
     "Make the components of a network fast ones (or plain ones); parameters and buffers stay what and where they are"

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['this_process', 'is_distributed', 'rank_and_size', 'summed', 'averaged', 'max_over_processes', 'gather',
-           'first_message', 'fingerprint', 'PooledNorm', 'PooledBatchNorm', 'PooledBatchNormSwish', 'pool',
-           'without_others']
+           'first_message', 'fingerprint', 'PooledBatch', 'PooledNorm', 'PooledBatchNorm',
+           'PooledBatchNormSwish', 'pool', 'without_others']
 
 # %% ../../nbs/engine/training/02_distributed.ipynb #12-ranks-003
 import hashlib
@@ -16,6 +16,7 @@ import torch.distributed as dist
 from accelerate import PartialState
 from accelerate.utils import gather_object, parse_flag_from_env
 
+from ..network.backward import Batch
 from ..network.layers import BatchNorm, BatchNormSwish
 from ..network.normal import precise
 
@@ -71,16 +72,49 @@ def fingerprint(tensors)->str: # any tensors, in an order of their own
     return digest.hexdigest()[:16]
 
 # %% ../../nbs/engine/training/02_distributed.ipynb #12-ranks-014
-class PooledNorm(torch.autograd.Function):
-    "(x, weight, bias, eps) → (y, mean, variance): BatchNorm over the images of all processes, which have equally many"
+class PooledBatch(Batch):
+    "BatchNorm's arithmetic over the images of all processes, which have equally many"
     @staticmethod
-    def forward(ctx, x, weight, bias, eps):
+    def moments(x):
+        "Mean and variance (C,) of every channel"
         own_moments = torch.stack(torch.var_mean(precise(x), (0, 2, 3), correction=0))  # (2, C)
         everyones = [torch.empty_like(own_moments) for _ in range(dist.get_world_size())]
         dist.all_gather(everyones, own_moments)
         variances, means = torch.stack(everyones, 1)  # (P, C) each
         mean = means.mean(0)
-        variance = variances.mean(0) + means.var(0, correction=0)
+        return mean, variances.mean(0) + means.var(0, correction=0)
+
+    @classmethod
+    def normalise(cls, x, weight, bias, eps):
+        mean, variance = cls.moments(x)
+        y = torch.nn.functional.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
+        return y, mean, torch.rsqrt(variance + eps)
+
+    @classmethod
+    def back(cls, grad, x, weight, mean, inverse, eps):
+        return cls.back_by_variance(grad, x, weight, mean, inverse.square().reciprocal() - eps, eps)
+
+    @staticmethod
+    def back_by_variance(g, x, weight, mean, variance, eps):
+        "Gradients along x, weight and bias, the last two of this process's images"
+        # what autograd calls for a layer with frozen statistics; no public function does
+        frozen_backward = torch.ops.aten.native_batch_norm_backward
+        dx, dweight, dbias = frozen_backward(g, x, weight, mean, variance, None, None, False, eps, [True]*3)
+        sums = torch.stack([dbias, dweight])  # of g and of g·x̂
+        dist.all_reduce(sums)
+        pixels = dist.get_world_size()*x.numel()//x.shape[1]
+        g_mean, gx_mean = sums/pixels
+        inverse = torch.rsqrt(variance + eps)
+        slope = weight*inverse.square()*gx_mean
+        offset = weight*inverse*g_mean - slope*mean
+        dx = dx - torch.addcmul(offset[:, None, None], slope[:, None, None], x)
+        return dx.to(x.dtype), dweight, dbias
+
+class PooledNorm(torch.autograd.Function):
+    "(x, weight, bias, eps) → (y, mean, variance): BatchNorm over the images of all processes"
+    @staticmethod
+    def forward(ctx, x, weight, bias, eps):
+        mean, variance = PooledBatch.moments(x)
         ctx.eps = eps
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.mark_non_differentiable(mean, variance)
@@ -90,19 +124,7 @@ class PooledNorm(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, g, *_):
-        x, weight, mean, variance = ctx.saved_tensors
-        # what autograd calls for a layer with frozen statistics; no public function does
-        frozen_backward = torch.ops.aten.native_batch_norm_backward
-        dx, dweight, dbias = frozen_backward(g, x, weight, mean, variance, None, None, False, ctx.eps, [True]*3)
-        sums = torch.stack([dbias, dweight])  # of g and of g·x̂
-        dist.all_reduce(sums)
-        pixels = dist.get_world_size()*x.numel()//x.shape[1]
-        g_mean, gx_mean = sums/pixels
-        inverse = torch.rsqrt(variance + ctx.eps)
-        slope = weight*inverse.square()*gx_mean
-        offset = weight*inverse*g_mean - slope*mean
-        dx = dx - torch.addcmul(offset[:, None, None], slope[:, None, None], x)
-        return dx.to(x.dtype), dweight, dbias, None
+        return *PooledBatch.back_by_variance(g, *ctx.saved_tensors, ctx.eps), None
 
 # %% ../../nbs/engine/training/02_distributed.ipynb #12-ranks-016
 class PooledBatchNorm(BatchNorm):
@@ -120,6 +142,10 @@ class PooledBatchNorm(BatchNorm):
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(variance*(pixels/(pixels - 1)), share)
         return y
+
+    @property
+    def batch(self): # how a cell that is one step of autograd normalises
+        return PooledBatch if self.processes > 1 else Batch
 
     @property
     def processes(self): # whose images the statistics are of
