@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['TURNS', 'EXIF_PLACES', 'MOST_WINDOWS', 'LUMA', 'MOST_PIXELS', 'PROGRAMS', 'PLUGINS', 'PNG_SIGNATURE',
-           'MOST_PNG', 'PIXEL_CHUNKS', 'LOCK', 'DAY', 'AT_ONCE', 'FEW', 'upright', 'to_rgb', 'without_ends',
-           'cover', 'crop_center', 'recolour', 'to_unit', 'UnreadableImage', 'open_image',
+           'MOST_PNG', 'PIXEL_CHUNKS', 'LOCK', 'DAY', 'AT_ONCE', 'FEW', 'MOST_BYTES', 'upright', 'to_rgb',
+           'without_ends', 'cover', 'crop_center', 'recolour', 'to_unit', 'UnreadableImage', 'open_image',
            'png_without_extras', 'decode', 'cache_dir', 'Pixels', 'DamagedSet', 'cached', 'progress_bar',
            'decoded', 'regular', 'about_values', 'spread_and_ends', 'share_cut_off', 'read_image',
-           'load_image']
+           'image_bytes', 'load_image']
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-003
 import fcntl
@@ -504,7 +504,7 @@ def regular(path)->os.stat_result | None:
         about = os.stat(path)
         if stat.S_ISREG(about.st_mode): return about
 
-# %% ../../nbs/engine/data/01_images.ipynb #01-images-n015
+# %% ../../nbs/engine/data/01_images.ipynb #01-images-n019
 FEW = 1 / 16 # of the way from black to white
 
 def about_values(pixels:Pixels, files, m:ModelConfig)->list: # files: of those images
@@ -541,6 +541,20 @@ def read_image(file, m:ModelConfig, name='this file')->Tensor: # a path, or the 
     except UnreadableImage as e:
         raise BadInput(f"{printable(name)} can't be read as an image ({e})") from None
     return (v > 127).float() if m.is_binary else to_unit(v, m)
+
+MOST_BYTES = 2**28 # of an image file that is kept as it is
+
+def image_bytes(path, whose='')->bytes: # whose: said before what is wrong
+    "An image file as it is; raises `BadInput` where there is none, or one that is too large to be kept"
+    path = given_path(path)
+    about = regular(path)
+    if about is None: raise BadInput(f"{whose}there is no image {printable(shown(path))}")
+    if about.st_size > MOST_BYTES:
+        raise BadInput(f"{whose}{printable(shown(path))} has {about.st_size / 1e6:.0f} MB, too many for an image")
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise BadInput(f"{whose}{printable(shown(path))} can't be read: {e.strerror or e}") from None
 
 def load_image(path, m:ModelConfig)->Tensor: # float32 (1, C, H, W) in [0, 1], on the model's levels
     "One image file as the model would see it. Raises `BadInput` when it isn't there or isn't an image."

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..config import Config
@@ -86,8 +87,17 @@ def save_model(model:NVAE, path, # what to keep, and where: NAME.model
     header = dict(format='nvae', version=str(FORMAT), method=str(getattr(model, 'method', METHOD)),
                   config=json.dumps(model.config.to_dict()), facts=json.dumps(facts))
     header['digest'] = _digest_of_model(header, weights)
-    with replacing(path) as temporary: save_file(weights, temporary, header)
+    with replacing(path) as temporary: _write_safetensors(weights, temporary, header)
     return Path(path)
+
+def _write_safetensors(weights, path, header):
+    "To the disk; raises `OSError`, which safetensors hides behind an error of its own when the disk is full"
+    try:
+        save_file(weights, path, header)
+    except SafetensorError as e:
+        refused = re.search(r'os error (\d+)', str(e))
+        if refused is None: raise
+        raise OSError(int(refused[1]), os.strerror(int(refused[1]))) from None
 
 def _digest_of_model(header, weights):
     return digest(dict(header=dict(sorted(header.items())), weights=dict(sorted(weights.items()))))

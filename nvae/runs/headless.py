@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from ..config import Config, configured, flat, image_folder
 from ..errors import BadInput, printable
-from ..files import disk_words, find_asset, shown, temporary_folder, write_text
+from ..files import disk_words, find_asset, given_path, shown, temporary_folder, write_text
 from .folder import RunDir, open_run, read_metrics, read_status, write_status
 from .progress import Bar, clock
 
@@ -107,7 +107,9 @@ def _own_kernel():
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     from nvae.machine import child_environment
-    command = [sys.executable, '-m', 'ipykernel_launcher', '-f', '{connection_file}', '--IPKernelApp.ignore_cwd=True']
+    plain = 'import matplotlib; matplotlib.rcdefaults()' # whatever a matplotlibrc in this folder says
+    command = [sys.executable, '-m', 'ipykernel_launcher', '-f', '{connection_file}', '--IPKernelApp.ignore_cwd=True',
+               f'--IPKernelApp.exec_lines={plain}']
     class OwnSpec(KernelSpecManager):
         "Knows one kernel"
         def get_kernel_spec(self, name):
@@ -214,6 +216,7 @@ def train_headless(name:str, overrides=(), data=None, # as for `configured`
                    processes=1)->int:                 # on this machine; returns the exit code
     "What `nvae train` does: train, or go on, in a notebook of its own; raises `BadInput`, if possible before it starts"
     cfg = configured(name, overrides, data)
+    runs = given_path(runs, 'folder')
     run = open_run(cfg, runs, fresh)
     asked_to_stop(run) # before it began, that is
     bar = Bar(cfg.name)

@@ -22,7 +22,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from ..config import Config
 from ..errors import BadInput
-from ..files import shown, write_text
+from ..files import disk_words, shown, write_text
 from ..machine import stop_requests
 from ..network.model import NVAE
 from ..noise import own_generators, seed_from
@@ -331,13 +331,13 @@ def reported(run:RunDir):
 
 def disk_failure(run:RunDir, error:OSError)->TrainingFailed|None: # None: it isn't about the run's folder
     "What a person should know when the folder of a run can't be written"
-    no_room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    no_room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
     file = None if error.filename is None else Path(str(error.filename)).absolute()
     of_this_run = file is not None and run.path.absolute() in file.parents
     if not (no_room or of_this_run): return None
-    todo = "free some space" if no_room else "put that right"
-    return TrainingFailed(f"{shown(run.path)} can't be written ({error.strerror or error}); "
-                          f"the last checkpoint is whole: {todo} and start again with the same command")
+    kept = "the last checkpoint is whole: " if run.checkpoint.exists() else ''
+    return TrainingFailed(f"{shown(run.path)} can't be written ({disk_words(error, file or run.checkpoint)}); "
+                          f"{kept}put that right, and start again with the same command")
 
 def report(run:RunDir, state:str, error=None):
     "Write a state, and the error that it came by, to status.json"
