@@ -39,7 +39,7 @@ test: check ## check, every notebook, then tests/ without its folders of long on
 test-long: $(READY) ## runs under papermill, several processes, plans of several runs: killed, stopped and finished; minutes
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/long -n 2 --dist loadfile
 
-PART ?= damage outputs configs commands images models official plans kills
+PART ?= damage outputs configs commands images models official plans kills disks processes numbers boards
 test-survive: $(READY) ## seeded trials of damage, kills and wrong inputs: 20 minutes a part at most, PART chooses; goes on where survive.jsonl stops
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/survive/run.py $(PART:%=--part %)
 

@@ -7,20 +7,20 @@ __all__ = ['LikelihoodName', 'Count', 'Seed', 'Side', 'HeightAndWidth', 'Cells',
            'MOST_PARAMETERS', 'MOST_LATENTS', 'Dataset', 'Precision', 'Epochs', 'Positive', 'Rate', 'Weight',
            'Decay', 'SECTIONS', 'MODEL_ALIASES', 'TRAIN_ALIASES', 'ALIASED_VALUES', 'ALIASED_DEFAULTS',
            'SUBFOLDER', 'Frozen', 'ModelConfig', 'DataConfig', 'TrainConfig', 'Config', 'list_configs',
-           'find_config', 'parse_overrides', 'load_config', 'data_source', 'image_folder', 'configured',
-           'flat', 'key_table', 'json_schema']
+           'find_config', 'parse_overrides', 'ConfigFile', 'read_config', 'load_config', 'data_source',
+           'image_folder', 'configured', 'flat', 'key_table', 'json_schema']
 
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-004
 import json
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import MOST_SEED, BadInput, allowed_values, explain_validation, nearest, printable
-from .files import find_asset, parse_yaml, read_yaml, shown, write_text
+from .files import find_asset, given_path, parse_yaml, read_yaml, shown, write_text
 
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-012
 class Frozen(BaseModel):
@@ -203,6 +203,14 @@ class DataConfig(Frozen):
     split_seed: Seed = Field(0, description="seed of that choice")
     workers: int = Field(0, ge=0, le=256, description="threads that prepare batches ahead of the training step")
 
+    @model_validator(mode='after')
+    def _check_faces(self):
+        "Raises `ValueError` for more drawn faces than there are: the held-out ones begin at a million"
+        asked = max(self.n_train or 0, self.n_test or 0)
+        if self.dataset == 'embedded' and asked > 1_000_000:
+            raise ValueError(f"{asked} drawn faces; at most 1000000 for training and as many held out")
+        return self
+
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-030
 Precision = Literal['float32', 'bfloat16', 'float16']
 Epochs = Annotated[float, Field(ge=0, le=1_000_000)]
@@ -253,6 +261,13 @@ class Config(Frozen):
     model: ModelConfig = ModelConfig.model_validate({})
     data: DataConfig = DataConfig.model_validate({})
     train: TrainConfig = TrainConfig.model_validate({})
+
+    @model_validator(mode='after')
+    def _check_name(self):
+        "Raises `ValueError` for a name of which no disk makes a file, and one of those of a run is longer by 50"
+        length = len(self.name.encode())
+        if length > 200: raise ValueError(f"name: {printable(self.name, 40)} has {length} bytes; 200 are possible")
+        return self
 
     def to_dict(self)->dict:
         "Plain values, ready for JSON"
@@ -338,13 +353,13 @@ def list_configs()->dict[str, Path]: # name → file
 
 def find_config(name:str)->Path: # a name in `list_configs`, or a path to a YAML file
     "The file of a configuration; raises `BadInput` with the nearest name"
-    path = Path(name).expanduser()
+    path = given_path(name)
     is_path = path.suffix in ('.yaml', '.yml') or path.name != str(name)
-    if is_path and not path.is_file(): raise BadInput(f"no such configuration file: {shown(path)}")
+    if is_path and not path.is_file(): raise BadInput(f"no such configuration file: {printable(shown(path))}")
     if is_path: return path
     configs = list_configs()
     if str(name) not in configs:
-        raise BadInput(f"there is no configuration '{name}'{nearest(name, configs)}; "
+        raise BadInput(f"there is no configuration '{printable(name)}'{nearest(name, configs)}; "
                        "`nvae configs` lists them, or give the path of a YAML file")
     return configs[str(name)]
 
@@ -391,15 +406,26 @@ def parse_overrides(overrides)->dict: # {'train': {'epochs': 3}, …}
     return out
 
 # %% ../nbs/engine/ground/03_config.ipynb #00-config-047
-def load_config(name:str,     # a configuration's name, or the path of a YAML file
-                overrides=(), # {'train.epochs': 3} or ['epochs=3']
+class ConfigFile(NamedTuple):
+    "A configuration as its file says it"
+    path: Path
+    settings: dict # in our keys, and found to be in order
+
+def read_config(name:str)->ConfigFile: # a configuration's name, or the path of a YAML file
+    "A configuration's file, checked whole; raises `BadInput` naming the file, the key and what would be right"
+    path = find_config(name)
+    where = printable(shown(path))
+    settings = {'name': path.stem, **_renamed(read_yaml(path) or {}, where)}
+    Config.from_dict(settings, where) # so that a fault of the file is not put down to --set
+    return ConfigFile(path, settings)
+
+def load_config(name:str|ConfigFile, # a configuration's name, the path of a YAML file, or what `read_config` made of it
+                overrides=(),        # {'train.epochs': 3} or ['epochs=3']
                )->Config:
     "A configuration, checked whole; raises `BadInput` naming the file, the key and what would be right"
-    path = find_config(name)
-    where = shown(path)
-    given = {'name': path.stem, **_renamed(read_yaml(path) or {}, where)}
-    cfg = Config.from_dict(given, where) # so that a fault of the file is not put down to --set
-    if not overrides: return cfg
+    file = name if isinstance(name, ConfigFile) else read_config(name)
+    where, given = printable(shown(file.path)), dict(file.settings)
+    if not overrides: return Config.from_dict(given, where)
     new = parse_overrides(overrides)
     for key, value in new.items():
         given[key] = {**given.get(key, {}), **value} if key in SECTIONS else value
@@ -414,32 +440,32 @@ SUBFOLDER = dict( # that torchvision makes below its root
 
 def data_source(where:str, cfg:Config)->dict: # dataset and perhaps root, for a `DataConfig`
     "What `--data` means to a configuration; raises `BadInput` for what is neither a folder nor a data set"
-    folder = Path(where).expanduser()
+    folder = given_path(where, 'folder')
     if folder.is_dir():
         dataset = cfg.data.dataset
         holds_set = dataset in SUBFOLDER and (folder / SUBFOLDER[dataset]).is_dir()
         return dict(root=where, dataset=dataset if holds_set else 'folder')
     known = get_args(Dataset)
     if where not in known:
-        raise BadInput(f"--data {where}: neither a folder nor a data set{nearest(where, known)}; "
+        raise BadInput(f"--data {printable(where)}: neither a folder nor a data set{nearest(where, known)}; "
                        f"the data sets are {', '.join(known)}")
     return dict(dataset=where) if where == cfg.data.dataset else dict(dataset=where, root=None)
 
 def image_folder(root)->Path:
     "That folder; raises `BadInput` where there is none"
-    path = Path(root).expanduser()
+    path = given_path(root, 'folder')
     if not path.is_dir():
-        raise BadInput(f"there is no folder {shown(path)} (data.root); "
+        raise BadInput(f"there is no folder {printable(shown(path))} (data.root); "
                        "give a folder of images, in any sub-folders, with --data FOLDER")
     return path
 
-def configured(name:str, overrides=(), data=None)->Config: # as for `load_config`; what `--data` says
+def configured(name:str|ConfigFile, overrides=(), data=None)->Config: # as for `load_config`; what `--data` says
     "The configuration of a run; raises `BadInput`"
     cfg = load_config(name, overrides)
     if data is None: return cfg
     plain = cfg.to_dict()
     plain['data'] |= data_source(str(data), cfg)
-    return Config.from_dict(plain, f"--data {data}")
+    return Config.from_dict(plain, f"--data {printable(data)}")
 
 def flat(overrides)->dict: # {'train.epochs': 3}
     "Overrides as a notebook shows them"

@@ -9,9 +9,10 @@ __all__ = ['MOST_IMAGES', 'MOST_ITERATIONS', 'MOST_SEED', 'HIDDEN', 'LIMITS', 'B
 # %% ../nbs/engine/ground/00_errors.ipynb #engine-ground-00-errors-imports
 import difflib
 import unicodedata
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from pydantic import BaseModel, ValidationError
+if TYPE_CHECKING: # imported where it is needed: the command line takes its bounds from here, and pydantic is large
+    from pydantic import ValidationError
 
 # %% ../nbs/engine/ground/00_errors.ipynb #00-config-007
 class BadInput(ValueError):
@@ -22,7 +23,7 @@ def nearest(word:str, words)->str: # what was written, the words that would have
     close = difflib.get_close_matches(str(word), [str(w) for w in words], n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
-# %% ../nbs/engine/ground/00_errors.ipynb #00-errors-n006
+# %% ../nbs/engine/ground/00_errors.ipynb #00-errors-n002
 MOST_IMAGES = 100_000    # that one command draws, and draws from the posterior per image
 MOST_ITERATIONS = 10_000 # passes that estimate BatchNorm's averages
 MOST_SEED = 2**63 - 1    # of all seeds; a clock in nanoseconds is below it
@@ -52,7 +53,7 @@ def allowed_values(model, key:str)->str: # a class of keys, such as `ModelConfig
         limits += [f"{sign} {part[name]:g}" for name, sign in LIMITS.items() if name in part]
     return ' and '.join(limits)
 
-def explain_validation(error:ValidationError, model, # what pydantic raised, the class that was to be filled
+def explain_validation(error:'ValidationError', model, # what pydantic raised, the class that was to be filled
                        place,        # function (pydantic's path of an error) → the place in words
                        aliases=None, # class → further keys that it takes
                        words=None,   # kind of error (pydantic's name) → what to say of it
@@ -91,5 +92,6 @@ def _holder(model, location):
 
 def _models_in(annotation):
     "The classes of keys that a field's type speaks of"
+    from pydantic import BaseModel
     if isinstance(annotation, type) and issubclass(annotation, BaseModel): return [annotation]
     return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -70,17 +70,17 @@ def write_text(path, text:str):
 _BESIDE = re.compile(r'\..*\.(\d+)(-\d+)?(\.previous)?\.tmp')
 _SAFETENSORS = re.compile(r'\.tmp[A-Za-z0-9]{6}')
 
-def clear_leftovers(*folders:Path):
+def clear_leftovers(*folders:Path, alone:bool=False): # does nobody else write there?
     "Remove what processes that no longer live left half-written in some folders"
     for folder in folders:
         with suppress(OSError):
             for entry in os.scandir(folder):
-                if _is_left_over(entry): Path(entry.path).unlink(missing_ok=True)
+                if _is_left_over(entry, alone): Path(entry.path).unlink(missing_ok=True)
 
-def _is_left_over(entry:os.DirEntry)->bool:
+def _is_left_over(entry:os.DirEntry, alone:bool)->bool:
     "Is this a file beside another one that nobody will finish?"
     if not entry.is_file(follow_symlinks=False): return False
-    if _SAFETENSORS.fullmatch(entry.name): return True
+    if _SAFETENSORS.fullmatch(entry.name): return alone
     owner = _BESIDE.fullmatch(entry.name)
     return owner is not None and not was_written_by_living(int(owner[1]), entry.stat().st_mtime)
 
@@ -211,7 +211,9 @@ def put_file(path, write, # where, as a person wrote it; called with the path of
     path = given_path(path)
     refuse_output(path, inputs, force, writes_model)
     try:
-        replaceable(path).parent.mkdir(parents=True, exist_ok=True)
+        folder = replaceable(path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder)
         with replacing(path) as beside: write(beside)
     except OSError as e:
         elsewhere = '' if writes_model else ' with --out'
@@ -294,7 +296,7 @@ class PlainLoader(yaml.composer.Composer, Parser, yaml.constructor.SafeConstruct
         if len(self.extents) > MOST_PARTS: raise _not_plain(f'there are more than {MOST_PARTS} values', mark)
         node = super().compose_node(parent, index)
         self.level -= 1
-        if is_alias and id(node) not in self.extents: raise _not_plain(f'*{event.anchor} is part of itself', mark)
+        if is_alias and id(node) not in self.extents: raise _not_plain(f'*{event.anchor} contains itself', mark)
         if not is_alias: self.measure(node)
         return node
 

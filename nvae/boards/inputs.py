@@ -160,7 +160,7 @@ class PairBoard(SourceBoard):
     def put(self, name, value):
         "Set one control; groups may be one name or number, several, or None: all"
         if name == 'groups':
-            several = [value] if isinstance(value, (int, str)) else value or []
+            several = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
             value = [str(v) for v in several]
         super().put(name, value)
 

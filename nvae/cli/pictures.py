@@ -12,7 +12,19 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
-from .options import File, Seed, argument, example, option, parse_temperature, switch
+from nvae.cli.options import (
+    IMAGES,
+    PASSES,
+    SEEDS,
+    File,
+    Seed,
+    argument,
+    example,
+    number_in,
+    option,
+    parse_temperature,
+    switch,
+)
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #02-pictures-n001
 def parse_sweep(text): # as for `parse_temperature`
@@ -30,8 +42,8 @@ Temperature = Annotated[object, argument('TEMPERATURE',
     '(0.9,0.7); 0.7 is a good start', parser=parse_temperature)]
 Iterations = Annotated[int, argument('ITERATIONS',
     "passes of 32 images over which BatchNorm's averages are estimated anew; 20 if not given, 0 keeps "
-    "the stored ones", min=0)]
-Count = Annotated[int, option('--n', 'N', 'images', min=1)]
+    "the stored ones", **PASSES)]
+Count = Annotated[int, option('--n', 'N', 'images', **IMAGES)]
 Out = Annotated[Path | None, option('--out', 'FILE.png', 'where the picture goes; a name is made up if not given')]
 Pixels = Annotated[Literal['mean', 'sample'], option('--pixels', 'mean|sample',
     "the likelihood's mean, or pixels drawn from it at the same temperature")]
@@ -111,10 +123,10 @@ def sample(
 @example('cherry runs/quickstart/quickstart.model 0.7')
 def cherry(
     file: File, temperature: Temperature, iterations: Iterations = 20,
-    n: Annotated[int, option('--n', 'N', 'images in a batch', min=1)] = 9,
+    n: Annotated[int, option('--n', 'N', 'images in a batch', **IMAGES)] = 9,
     wanted: Annotated[int, option('--wanted', 'N', 'picks that fill the tray', min=1, max=100)] = 9,
     seed: Annotated[int | None, option('--seed', 'N',
-        'of the first batch; where the last session stopped if not given', min=0)] = None):
+        'of the first batch; where the last session stopped if not given', **SEEDS)] = None):
     "Pick the images you like, nine at a time, in the browser. One key each; every pick is on disk at once."
     in_browser('cherry', None, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, WANTED=wanted)
 
@@ -136,7 +148,7 @@ def load_with_images(file, *paths):
 @example('interpolate runs/quickstart/quickstart.model anna.png berta.png 10 --space noise --path spherical')
 def interpolate(
     file: File, image1: Picture, image2: Picture2,
-    n: Annotated[int, argument('N', 'steps between the two', min=2)] = 8,
+    n: Annotated[int, argument('N', 'steps between the two', min=2, max=IMAGES['max'] - 2)] = 8,
     space: Annotated[Literal['z', 'noise'], option('--space', 'z|noise',
         'mix the latents, or the noise that gives them')] = 'z',
     path: Annotated[Literal['linear', 'spherical'], option('--path', 'linear|spherical',
@@ -204,9 +216,9 @@ def reconstruct(
 @example("explore runs/quickstart/quickstart.model 0.7 --group 0 --group 'scale 0' --strength 1.5")
 def explore(
     file: File, temperature: Temperature, iterations: Iterations = 20, groups: Groups = None,
-    n: Annotated[int, option('--n', 'N', 'variants per row', min=1)] = 6,
+    n: Annotated[int, option('--n', 'N', 'variants per row', **IMAGES)] = 6,
     strength: Annotated[float, option('--strength', 'N',
-        'factor on the fresh noise, in place of the temperature', min=0)] = 1.0,
+        'factor on the fresh noise, in place of the temperature', parser=number_in(0, 100))] = 1.0,
     difference: Annotated[bool, switch('--difference',
         'show the change, twice amplified, instead of the variant')] = False,
     cell: Annotated[str | None, option('--cell', 'ROW,COLUMN', 'change only this position of the latents')] = None,

@@ -5,14 +5,16 @@
 # %% auto #0
 __all__ = ['METHOD', 'FORMAT', 'IMPORT_HINT', 'FIRST_HEADER', 'SETTINGS_V1', 'digest', 'check_format', 'save_model',
            'refuse_not_finite', 'in_half', 'fits_half', 'demo_file', 'model_file', 'Contents', 'check_kinds',
-           'read_checkpoint', 'read_file', 'load_model', 'refuse_misfit', 'refuse_unlike', 'model_hash',
-           'model_hash_v1', 'is_hash_of', 'previous', 'save_checkpoint', 'keep_previous', 'newest_checkpoint']
+           'read_checkpoint', 'read_file', 'is_whole', 'load_model', 'refuse_misfit', 'refuse_unlike',
+           'model_hash', 'model_hash_v1', 'is_hash_of', 'previous', 'save_checkpoint', 'keep_previous',
+           'newest_checkpoint']
 
 # %% ../../nbs/engine/runs/01_checkpoint.ipynb #11-checkpoint-003
 import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +24,7 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..config import Config
@@ -32,7 +34,7 @@ from ..machine import best_device
 from ..network.fast import Unfilled, use_fast
 from ..network.model import NVAE
 
-# %% ../../nbs/engine/runs/01_checkpoint.ipynb #01-checkpoint-n005
+# %% ../../nbs/engine/runs/01_checkpoint.ipynb #01-checkpoint-n001
 def digest(content)->str: # tensors and plain values, in dictionaries, lists and tuples; 64 hexadecimal digits
     "SHA-256 over every name, type, shape and number of some content, in its order"
     tensors, n = list(_tensors(content)), os.cpu_count() or 1
@@ -85,8 +87,17 @@ def save_model(model:NVAE, path, # what to keep, and where: NAME.model
     header = dict(format='nvae', version=str(FORMAT), method=str(getattr(model, 'method', METHOD)),
                   config=json.dumps(model.config.to_dict()), facts=json.dumps(facts))
     header['digest'] = _digest_of_model(header, weights)
-    with replacing(path) as temporary: save_file(weights, temporary, header)
+    with replacing(path) as temporary: _write_safetensors(weights, temporary, header)
     return Path(path)
+
+def _write_safetensors(weights, path, header):
+    "To the disk; raises `OSError`, which safetensors hides behind an error of its own when the disk is full"
+    try:
+        save_file(weights, path, header)
+    except SafetensorError as e:
+        refused = re.search(r'os error (\d+)', str(e))
+        if refused is None: raise
+        raise OSError(int(refused[1]), os.strerror(int(refused[1]))) from None
 
 def _digest_of_model(header, weights):
     return digest(dict(header=dict(sorted(header.items())), weights=dict(sorted(weights.items()))))
@@ -251,6 +262,12 @@ def read_file(path)->dict: # config (plain values), weights (name → tensor on 
     if head.startswith(b'\x80') and not is_json: raise BadInput(_PICKLE.format(shown(path)))
     if len(head) == 9 and not is_json: raise BadInput(f"{shown(path)} is neither a .model nor a .checkpoint of nvae")
     return _read_safetensors(path)
+
+def is_whole(path)->bool:
+    "Is this a file that can be used, every bit of it as it was written?"
+    try: read_file(path)
+    except BadInput: return False
+    return True
 
 def _for_use(content:dict, digest)->dict: # of a checkpoint; as `read_file`
     "The weights of a checkpoint that one would sample with: the average, where one was kept"

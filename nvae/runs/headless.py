@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from ..config import Config, configured, flat, image_folder
 from ..errors import BadInput, printable
-from ..files import disk_words, find_asset, shown, temporary_folder, write_text
+from ..files import disk_words, find_asset, given_path, shown, temporary_folder, write_text
 from .folder import RunDir, open_run, read_metrics, read_status, write_status
 from .progress import Bar, clock
 
@@ -31,7 +31,9 @@ from .progress import Bar, clock
 def is_done(cfg:Config, run:RunDir)->bool:
     "Has this run been trained for as long as its configuration says?"
     status = read_status(run)
-    return status.get('state') == 'done' and (status.get('epochs') or 0) >= cfg.train.epochs and run.model.exists()
+    if status.get('state') != 'done' or (status.get('epochs') or 0) < cfg.train.epochs: return False
+    from nvae.runs.checkpoint import is_whole  # and with it PyTorch, which whoever lists the runs doesn't need
+    return is_whole(run.model)
 
 def summary_of_run(run:RunDir)->str:
     "Held-out likelihood at the end and at the start, time, and where the model is"
@@ -105,7 +107,9 @@ def _own_kernel():
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     from nvae.machine import child_environment
-    command = [sys.executable, '-m', 'ipykernel_launcher', '-f', '{connection_file}', '--IPKernelApp.ignore_cwd=True']
+    plain = 'import matplotlib; matplotlib.rcdefaults()' # whatever a matplotlibrc in this folder says
+    command = [sys.executable, '-m', 'ipykernel_launcher', '-f', '{connection_file}', '--IPKernelApp.ignore_cwd=True',
+               f'--IPKernelApp.exec_lines={plain}']
     class OwnSpec(KernelSpecManager):
         "Knows one kernel"
         def get_kernel_spec(self, name):
@@ -212,6 +216,7 @@ def train_headless(name:str, overrides=(), data=None, # as for `configured`
                    processes=1)->int:                 # on this machine; returns the exit code
     "What `nvae train` does: train, or go on, in a notebook of its own; raises `BadInput`, if possible before it starts"
     cfg = configured(name, overrides, data)
+    runs = given_path(runs, 'folder')
     run = open_run(cfg, runs, fresh)
     asked_to_stop(run) # before it began, that is
     bar = Bar(cfg.name)

@@ -65,9 +65,14 @@ class Bar:
         self.out = out or sys.stdout
         self.live = self.out.isatty()
         self.line, self.last = '', -math.inf
+        self.told = 0 # number of the last event that was told
 
     def show(self, s:dict): # what status.json says
-        "Redraw the bar, or write a line when it is time for one"
+        "Redraw the bar, or write a line when it is time for one; what befell the run gets a line of its own"
+        for number, message in s.get('events') or []:
+            if number <= self.told: continue
+            self.told = number
+            self.close(printable(message, 400))
         if self.live:
             bar = self._bar(s, shutil.get_terminal_size().columns - 1)
             return self._write('\r' + bar)

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['Counted', 'Number', 'BN_IMAGES', 'Progress', 'Session', 'TrainState', 'warmed_average', 'model_for_use',
            'new_state', 'refuse_too_few', 'new_network', 'optimizer_settings', 'contents', 'facts',
-           'is_finite', 'not_finite', 'Position', 'Moments', 'Stored', 'check_run', 'restore', 'moved']
+           'is_finite', 'spoilt', 'Position', 'Moments', 'Stored', 'check_run', 'newest', 'restore', 'moved']
 
 # %% ../../nbs/engine/training/03_state.ipynb #12-state-003
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ from ..machine import keep_memory
 from ..network.fast import use_fast
 from ..network.model import NVAE
 from ..noise import seed_from
-from ..runs.checkpoint import Contents, check_kinds, refuse_unlike
+from ..runs.checkpoint import Contents, check_kinds, newest_checkpoint, refuse_unlike
 from ..runs.folder import RunDir, refuse_other_network
 from .accelerator import make_accelerator
 from .distributed import pool
@@ -213,7 +214,7 @@ def is_finite(state:TrainState)->bool:
         tensors += [m for m in moments.values() if torch.is_tensor(m)]
     return all_finite(tensors)
 
-def not_finite(state:TrainState)->str|None:
+def spoilt(state:TrainState)->str|None:
     "In words: what of that which a checkpoint would hold is NaN or infinite, None where nothing is"
     if is_finite(state): return None
     name = first_nonfinite_weight(state.objective)
@@ -268,6 +269,12 @@ def _counts_alike(state, content):
     if sums and len(sums) != len(NAMES) + len(state.model.groups): return False
     if scaler is None or not content.get('scaler'): return True
     return content['scaler'].keys() == scaler.state_dict().keys()
+
+def newest(state:TrainState)->tuple: # contents, None where there are none; what to say of checkpoints passed over
+    "The last checkpoint from which this run can go on; raises `BadInput` where there are some but none is whole"
+    passed_over = []
+    content = newest_checkpoint(state.run.checkpoint, passed_over.append, partial(check_run, state))
+    return content, passed_over
 
 def restore(state:TrainState, content:dict): # what `contents` gave
     "Make a new state what the stored one was; raises `BadInput` naming the settings in which the networks differ"

@@ -20,9 +20,9 @@ PRIVATE, RECURSIVE, NAMESPACE = 1 << 18, 1 << 14, 0x20000  # of mount(2) and uns
 
 def cases(rng):
     "The whole command on each disk, in the order of the seed, then every kind of work with other sizes and moments"
-    first = [dict(work='fit', disk='full', room=60, step=2), dict(work='export', disk='full', room=8, step=0),
-             dict(work='fit', disk='its folder deleted', room=0, step=3),
-             dict(work='fit', disk='no inodes', room=1, step=2), dict(work='cache', disk='full', room=4, step=0)]
+    first = [dict(work='export', disk='full', room=8, step=0), dict(work='cache', disk='full', room=4, step=0),
+             dict(work='fit', disk='full', room=60, step=2), dict(work='sample', disk='read-only', room=0, step=0),
+             dict(work='fit', disk=GONE[0], room=0, step=3), dict(work='fit', disk='no inodes', room=1, step=2)]
     first += [dict(work='train', disk=disk, room=40, step=step) for disk in (*DISKS, GONE[0]) for step in (0, 3)]
     for data in first: yield _case(data)
     while True:
@@ -41,7 +41,8 @@ def _case(data):
 def judge(case, given):
     "On a disk of its own where that may be mounted, else with the fault in whoever writes"
     disk = Disk(case.data['disk'], case.data['room'])
-    verdict = dict(fit=_fit, train=_train, cache=_cache, board=_board).get(case.data['work'], _command)(case, given, disk)
+    work = dict(fit=_fit, train=_train, cache=_cache, board=_board).get(case.data['work'], _command)
+    verdict = work(case, given, disk)
     return verdict if disk.is_mounted else verdict._replace(words=f'(injected) {verdict.words}')
 
 
@@ -109,7 +110,8 @@ def _readable(run):
             kit.contents(path)
         except Exception as error:
             return of_exception(error)._replace(result='lost')
-    if (run / 'status.json').exists() and not endings.status(run): return Verdict('lost', 'status.json is damaged', 'fit')
+    is_there = (run / 'status.json').exists()
+    return Verdict('lost', 'status.json is damaged', 'fit') if is_there and not endings.status(run) else None
 
 
 def _fit(case, given, disk):

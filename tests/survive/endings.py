@@ -48,6 +48,7 @@ def train(cfg, runs):
 
 def whole(given, variant='plain'):
     "The run of a variant that nobody disturbed; made when it is first asked for"
+    if variant == 'plain': return given / 'whole/small'  # made with the other materials
     folder = given / 'variants' / variant
     if not folder.exists():
         half = folder.with_name(f'{variant}.half')
@@ -157,8 +158,9 @@ def used_by(pid):
         return 0.
 
 
-def wait_until(condition, process=None):
+def wait_until(condition, process=None, told=lambda: ''):
     "What the condition gives when it first gives something; None when the process has ended before that"
+    if words := told(): print(words, flush=True)  # what a trial that hangs was waiting for
     while not (found := condition()):
         if process is not None and not _is_alive(process): return None
         time.sleep(.01)

@@ -27,7 +27,7 @@ def cases(rng):
     while True:
         variant = rng.choice(list(VARIANTS))
         kind = rng.choice(('killed before', 'killed before', 'fails before', 'killed at random'))
-        n, fault = rng.randrange(1, 150), rng.choice(FAILURES)
+        n, fault = rng.randrange(1, 320), rng.choice(FAILURES)
         where = {'killed before': f'operation {n}', 'fails before': f'operation {n}, {fault}'}.get(kind, f'{n}')
         yield Case(f'{variant}, {kind} {where}', dict(kind=kind, variant=variant, n=n, fault=fault))
 

@@ -14,9 +14,9 @@ INSIDE = dict(  # what the front door doesn't offer: name, module
     Drawing='nvae.boards.session', Picks='nvae.boards.picks', as_pick='nvae.boards.picks',
     Recipe='nvae.sampling.recipe', draw_all='nvae.sampling.recipe')
 WARMED = ('nvae.cli', 'nvae.cli.training', 'nvae.cli.models', 'nvae.cli.pictures', 'nvae.training.fit',
-          'nvae.interop',
-          'nvae.boards.picks', 'nvae.boards.cherry', 'nvae.boards.explore', 'nvae.boards.interpolate',
-          'nvae.boards.step', 'nvae.boards.sample', 'nvae.data.sources', 'nvae.schedule.plan', 'nvae.evaluation.likelihood')
+          'nvae.interop', 'nvae.boards.picks', 'nvae.boards.cherry', 'nvae.boards.explore', 'nvae.boards.interpolate',
+          'nvae.boards.step', 'nvae.boards.sample', 'nvae.data.sources', 'nvae.schedule.plan',
+          'nvae.evaluation.likelihood')
 MODEL = dict(image_size=16, channels=8, n_scales=2, n_groups=1, z_channels=2, n_mix=2, n_pre_cells=1, n_post_cells=1,
              enc_cells=1, dec_cells=1)
 TRAIN = dict(epochs=2, batch_size=8, lr_warmup=.2, kl_warmup=1, tracker='none', preview_every=100, ema_decay=.9,

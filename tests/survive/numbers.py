@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 from . import kit
-from .common import FINE, Case, Verdict, command, has_leftovers, of_exception
+from .common import Case, Verdict, command, has_leftovers, of_exception
 
 PLACES = ('input', 'weight', 'running variance', "gate's bias", 'gradient', 'loss', 'optimiser', 'average')
 VALUES = ('nan', 'inf', '-inf')
