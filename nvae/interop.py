@@ -14,6 +14,7 @@ import pathlib
 import pickle
 import re
 import types
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -314,7 +315,7 @@ def read_official(path:Path)->dict: # with 'state_dict' and 'args'
     if not path.is_file(): raise BadInput(f"no such file: {name}")
     _check_archive(path, name)
     try:
-        with torch.serialization.safe_globals(_harmless()):
+        with warnings.catch_warnings(action='ignore'), torch.serialization.safe_globals(_harmless()):
             content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e: # only PyTorch's reading stands above, and what it raises depends on the bytes
         asked = re.search(r'GLOBAL (\S+)', str(e))
