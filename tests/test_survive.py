@@ -18,7 +18,6 @@ FAILING = {  # what is known to fail: reason, the cases
     ),
     'boards take odd values': (
         'boards: cherry, 50 operations of seed 977455813',
-        'boards: explore, 50 operations of seed 290181301',
     ),
     'control signs are printed': (
         'commands: runs --tail \\x1b[31mred',

@@ -191,10 +191,16 @@ def _part(part, seconds, count, limit, seed, done, given, folder):
     for number, case in enumerate(itertools.islice(cases_of(part, seed), count)):
         if time.monotonic() > until: break
         if (part, seed, number) in done: continue
-        start = time.monotonic()
+        start, before = time.monotonic(), _used_by_children()
         result = limited(judge, case, given, folder / f'{part}-{number}', limit)
-        seconds_of = round(time.monotonic() - start, 1)
-        yield dict(part=part, seed=seed, case=number, what=case.what, **result, seconds=seconds_of)
+        times = dict(seconds=round(time.monotonic() - start, 1), processor=round(_used_by_children() - before, 1))
+        yield dict(part=part, seed=seed, case=number, what=case.what, **result, **times)
+
+
+def _used_by_children()->float:
+    "Seconds of the processor, of all children that have ended"
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def counts_of(lines)->list:
