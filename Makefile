@@ -5,7 +5,7 @@ BIN := .venv/bin
 RESOLUTION ?= highest
 READY := .venv/.ready
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-long test-survive test-browser export check types docs docs-serve test-site lab bench bench-boards results readme clean
+.PHONY: help quickstart test test-long test-survive test-browser export check types docs docs-serve test-site lab bench bench-boards gpu results readme clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -34,12 +34,12 @@ types: $(READY) ## type-check the network, the configuration and sampling
 
 test: check ## check, every notebook, then tests/ without its folders of long ones
 	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --ignore=tests/long --ignore=tests/browser --ignore=tests/site
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --ignore=tests/long --ignore=tests/browser --ignore=tests/site --ignore=tests/gpu
 
 test-long: $(READY) ## runs under papermill, several processes, plans of several runs: killed, stopped and finished; minutes
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/long -n 2 --dist loadfile
 
-PART ?= damage outputs configs commands images models official plans kills
+PART ?= damage outputs configs commands images models official plans kills disks processes numbers boards
 test-survive: $(READY) ## seeded trials of damage, kills and wrong inputs: 20 minutes a part at most, PART chooses; goes on where survive.jsonl stops
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/survive/run.py $(PART:%=--part %)
 
@@ -59,6 +59,9 @@ bench-boards: $(READY) ## measure how fast the boards answer, in the kernel and 
 	@rm -f $(RESULTS)/.measuring.jsonl
 	@for name in $(MEASURED_BOARDS); do $(BIN)/python tests/browser/bench_boards.py --config $$name --seconds 10 --json >> $(RESULTS)/.measuring.jsonl || exit 1; tail -n 1 $(RESULTS)/.measuring.jsonl; done
 	@mv $(RESULTS)/.measuring.jsonl $(RESULTS)/widgets.jsonl
+
+gpu: $(READY) ## does the kit work on this GPU, and how fast? one JSON in four minutes at most; ONLY=PART for a part of it
+	@$(BIN)/python tests/gpu/report.py --out $(RESULTS)/device_report.json $(ONLY:%=--only %)
 
 results: $(READY) ## train and evaluate what the page of results quotes and lacks: an hour on two cores, with MNIST in dataset/mnist
 	@$(BIN)/python docs/results.py

@@ -18,7 +18,7 @@ from huggingface_hub.errors import HFValidationError
 
 from .errors import BadInput
 from .evaluation.likelihood import summary
-from .files import shown, write_text
+from .files import given_path, shown, write_text
 from .network.cost import n_parameters
 from .network.model import NVAE
 from .runs.checkpoint import fits_half, is_hash_of, load_model, model_hash, save_model
@@ -113,7 +113,7 @@ def save_pretrained(network:NVAE, folder, # made if it isn't there; files of an 
                     half:bool | None=None, # weights in 16 bits, as in `save_model`; none: where nothing is lost by it
                    )->Path:
     "Write a folder for the Hub; raises `BadInput` for results of other weights, or where it can't be written"
-    folder, public = Path(folder), without_root(network)
+    folder, public = given_path(folder, 'folder'), without_root(network)
     results = own_results(network, results)
     if half is None: half = fits_half(network)
     try:
@@ -145,8 +145,9 @@ def push_to_hub(network:NVAE, repo_id:str, # 'somebody/a-name'; made if it isn't
 def from_pretrained(name, device=None, # a folder, or the id of a repository: 'somebody/a-name'; none: the best there is
                     **where)->NVAE:    # revision, cache_dir, token, local_files_only, …: as for `hf_hub_download`
     "The network of a folder or of the Hub; raises `BadInput` where there is none, or it isn't one of ours"
-    if Path(name).is_file(): raise BadInput(f"{shown(name)} is a file: nvae.load reads those")
-    if Path(name).is_dir(): return load_model(Path(name) / FILE, device)
+    path = given_path(name, 'folder')
+    if path.is_file(): raise BadInput(f"{shown(path)} is a file: nvae.load reads those")
+    if path.is_dir(): return load_model(path / FILE, device)
     with _asking_hub(name): file = hf_hub_download(str(name), FILE, **where)
     return load_model(file, device)
 

@@ -42,9 +42,10 @@ def trained(cfg, folder):
 
 
 def measured(run):
-    "The records of a run, without what depends on the clock"
+    "The records of a run, without what depends on the clock and what befell it"
     by_clock = ('seconds', 'images_per_second')
-    return [{k: v for k, v in r.items() if k not in by_clock} for r in read_metrics(run.metrics)]
+    records = [r for r in read_metrics(run.metrics) if r['kind'] != 'event']
+    return [{k: v for k, v in r.items() if k not in by_clock} for r in records]
 
 
 def differences(a, b, path=''):

@@ -7,6 +7,7 @@ __all__ = ['PASSES', 'FIRST_LOOK', 'Panel', 'unused', 'Board']
 
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-003
 import html
+import math
 import time
 import warnings
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import traitlets as T
 from .controls import Line, ModelPicker, Temperatures, button, number, row
 from .grid import ImageGrid
 from .session import Drawing, Newest, Studio, Superseded, asked, forget_oldest
-from ..errors import BadInput, nearest
+from ..errors import BadInput, nearest, printable
 from ..files import shown
 from ..plots.pictures import image_grid, save_png
 
@@ -62,12 +63,15 @@ class Panel(W.VBox):
         "Set one control; raises `BadInput` for a name or a value that isn't possible"
         if name not in self.controls:
             has = ', '.join(self.controls)
-            raise BadInput(f"the board has no {name!r}{nearest(name, self.controls)}; it has {has}")
+            raise BadInput(f"the board has no '{printable(name, 40)}'{nearest(name, self.controls)}; it has {has}")
         if isinstance(value, tuple): value = list(value)
         control = self.controls[name]
-        impossible = f"{name}: {value!r} is not possible here"
+        impossible = f"{name}: {printable(repr(value), 80)} is not possible here"
+        is_endless = isinstance(value, float) and not math.isfinite(value)
+        if is_endless or value is None: raise BadInput(impossible)
         try: control.value = value
-        except T.TraitError: raise BadInput(impossible) from None
+        except BadInput: raise # in words already
+        except (T.TraitError, ValueError, TypeError): raise BadInput(impossible) from None
         if control.value != value: raise BadInput(f"{impossible}; {control.value!r} is the nearest that is")
 
     def row_of(self, *names):
@@ -141,9 +145,19 @@ class Board(Panel):
         self.add_class(f'nvae-{self.kind}')
         self.controls['file'].again.on_click(lambda _: self.reload())
         values = dict(file=str(file or ''), temperature=temperature, iterations=iterations, seed=seed, n=n, **values)
-        try: self.put_all(values)
-        except Exception as e: self.note.fail(e)
-        else: self.draw() # the first picture
+        self._begin(values)
+
+    def _begin(self, values:dict):
+        "Set every control as asked for, or as near to it as is possible, and draw; the note says what was not"
+        with self.without_drawing():
+            wrong = [error for name, value in values.items() if (error := self._refused(name, value))]
+        self.draw() # the first picture
+        if wrong: self.note.fail(wrong[0])
+
+    def _refused(self, name, value):
+        "Set a control; the error where the value isn't possible"
+        try: self.put(name, value)
+        except BadInput as error: return error
 
     # --- what a board of one kind says for itself
     def own_controls(self)->dict: # name → widget with a value
@@ -185,7 +199,11 @@ class Board(Panel):
     def fitted(self):
         "A model was loaded: what depends on its shape"
         sizes = [f'{h}×{w}' for _, h, w in self.studio.model.cfg.latent_shapes]
-        self.controls['temperature'].fit(list(dict.fromkeys(sizes)))
+        temperature = self.controls['temperature']
+        before = temperature.value
+        temperature.fit(list(dict.fromkeys(sizes)))
+        if temperature.value != before:
+            self.note.say(f"temperature: {before} isn't one per scale of this model; now {temperature.value} for all")
 
     # --- drawing
     def draw(self, remember=True):

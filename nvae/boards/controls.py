@@ -16,7 +16,7 @@ import ipywidgets as W
 import traitlets as T
 
 from .session import list_models
-from ..errors import BadInput
+from ..errors import BadInput, printable
 from ..files import shown
 
 # %% ../../nbs/engine/boards/03_controls.ipynb #17b-board-006
@@ -107,10 +107,13 @@ class Temperatures(W.VBox):
 
     @T.validate('value')
     def _checked(self, proposal):
-        "Raises `BadInput` for a temperature outside 0–2"
+        "Raises `BadInput` for what is no temperature in 0–2, nor a list of them"
         value = proposal.value
         if isinstance(value, tuple): value = list(value)
-        for t in value if isinstance(value, list) else [value]:
+        numbers = value if isinstance(value, list) else [value]
+        if not numbers or not all(type(t) in (int, float) for t in numbers):
+            raise BadInput(f"temperature: {printable(repr(value), 80)} is no number, nor one per scale")
+        for t in numbers:
             if not 0 <= t <= 2: raise BadInput(f"temperature: {t:g} is outside 0–2; 0.6 to 0.8 usually looks best")
         return value
 

@@ -7,20 +7,18 @@ __all__ = ['NO_CHANCE', 'ImageSource', 'changed_to', 'SourceBoard', 'PairBoard']
 
 # %% ../../nbs/engine/boards/05_inputs.ipynb #17b-sources-003
 import base64
-import io
 from functools import partial
 from pathlib import Path
 
 import ipywidgets as W
 import traitlets as T
-from PIL import Image
 
 from .board import Board
 from .controls import choice, in_words
 from .grid import ImageGrid
 from .picks import Picks
 from .session import asked, forget_oldest
-from ..data.images import read_image
+from ..data.images import image_bytes, open_image, read_image
 from ..errors import BadInput
 from ..files import shown
 from ..plots.pictures import save_film
@@ -63,9 +61,7 @@ class ImageSource(W.VBox):
             named = {str(k): pick for k, pick in enumerate(picks, 1)}
             if what in named: return base64.b64decode(named[what]['png'])
             raise BadInput(f"{self.name}: there is no {self.value}; this model has {len(picks)} picks")
-        path = Path(self.value).expanduser()
-        if not path.is_file(): raise BadInput(f"{self.name}: there is no image {shown(path)}")
-        return path.read_bytes()
+        return image_bytes(self.value, f'{self.name}: ')
 
     def show(self, x, about:str=''): # (1, C, H, W) in [0, 1]; none: nothing yet
         "The thumbnail, and a line below it"
@@ -75,9 +71,9 @@ class ImageSource(W.VBox):
 
 def changed_to(content:bytes, cfg)->str:
     "What had to be done to an image file before the model could take it"
-    with Image.open(io.BytesIO(content)) as image:
-        width, height = image.size
-        is_grey = image.mode in ('1', 'L', 'LA')
+    image = open_image(content)
+    width, height = image.size
+    is_grey = image.mode in ('1', 'L', 'LA', 'I;16', 'I', 'F')
     new_height, new_width = cfg.size
     said = [f'{width}×{height} pixels']
     if width * new_height != height * new_width: said.append('its middle cut out')
@@ -164,7 +160,7 @@ class PairBoard(SourceBoard):
     def put(self, name, value):
         "Set one control; groups may be one name or number, several, or None: all"
         if name == 'groups':
-            several = [value] if isinstance(value, (int, str)) else value or []
+            several = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
             value = [str(v) for v in several]
         super().put(name, value)
 

@@ -54,7 +54,7 @@ OURS_ALONE = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:; 
 def lab_command(port:int, root)->list: # words of the command line
     "How JupyterLab is started in a folder: this machine only, no searching for another port"
     words = ['--no-browser', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0',
-             f'--ServerApp.root_dir={root}']
+             f'--ServerApp.root_dir={root}', '--ServerApp.base_url=/'] # whatever a person's own settings say
     is_root = hasattr(os, 'geteuid') and os.geteuid() == 0
     return [sys.executable, '-m', 'jupyterlab', *words, *(['--allow-root'] if is_root else [])]
 
@@ -62,7 +62,7 @@ def voila_command(port:int, notebook)->list: # words of the command line
     "How Voila is started on a notebook: the same; a kernel whose page is closed ends"
     headers = {'Content-Security-Policy': OURS_ALONE}
     words = ['--no-browser', '--Voila.ip=127.0.0.1', f'--port={port}', '--Voila.port_retries=0',
-             '--Voila.auto_token=True', f'--Voila.tornado_settings={dict(headers=headers)}',
+             '--Voila.auto_token=True', '--Voila.base_url=/', f'--Voila.tornado_settings={dict(headers=headers)}',
              '--MappingKernelManager.cull_interval=60', '--MappingKernelManager.cull_idle_timeout=300']
     return [sys.executable, '-m', 'voila', str(notebook), *words]
 
@@ -83,7 +83,7 @@ class Server(contextlib.AbstractContextManager):
         port, token = free_port(), secrets.token_hex(16)
         self.address = f'http://127.0.0.1:{port}/{page}?token={token}'
         self.log = tempfile.TemporaryFile('w+')
-        self.settings = tempfile.TemporaryDirectory(prefix='nvae-')
+        self.settings = tempfile.TemporaryDirectory(prefix=f'nvae-{os.getpid()}-')
         config = dict(JUPYTER_CONFIG_PATH=without_questions(self.settings.name))
         self.process = subprocess.Popen(
             [*COMMANDS[server](port, place), *more], env={**os.environ, **config, **env, 'JUPYTER_TOKEN': token},
@@ -142,7 +142,7 @@ def open_app(name:str, **parameters): # in `BOARDS`; FILE, TEMPERATURE, …
     "One board in the browser; raises `BadInput` for a model that isn't there"
     runs = runs_folder()
     parameters['FILE'] = str(find_model(parameters.get('FILE'), runs))
-    with tempfile.TemporaryDirectory(prefix='nvae-') as folder:
+    with tempfile.TemporaryDirectory(prefix=f'nvae-{os.getpid()}-') as folder:
         serve('voila', with_parameters(name, folder, RUNS=str(runs), **parameters))
 
 def book()->tuple[Path, str]: # root folder for JupyterLab, page below it

@@ -4,15 +4,27 @@
 
 # %% auto #0
 __all__ = ['Temperature', 'Iterations', 'Count', 'Out', 'Pixels', 'Groups', 'App', 'Picture', 'Picture2', 'parse_sweep',
-           'temperature_text', 'in_browser', 'check_sample', 'sample', 'cherry', 'lab', 'load_with_images',
-           'interpolate', 'mix', 'command_line', 'reconstruct', 'explore']
+           'temperature_text', 'in_browser', 'picture_path', 'check_sample', 'sample', 'cherry', 'lab',
+           'load_with_images', 'interpolate', 'mix', 'command_line', 'reconstruct', 'explore']
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19c-pictures-n010
 import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
-from .options import File, Seed, argument, example, option, parse_temperature, switch
+from nvae.cli.options import (
+    IMAGES,
+    PASSES,
+    SEEDS,
+    File,
+    Seed,
+    argument,
+    example,
+    number_in,
+    option,
+    parse_temperature,
+    switch,
+)
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #02-pictures-n001
 def parse_sweep(text): # as for `parse_temperature`
@@ -30,8 +42,8 @@ Temperature = Annotated[object, argument('TEMPERATURE',
     '(0.9,0.7); 0.7 is a good start', parser=parse_temperature)]
 Iterations = Annotated[int, argument('ITERATIONS',
     "passes of 32 images over which BatchNorm's averages are estimated anew; 20 if not given, 0 keeps "
-    "the stored ones", min=0)]
-Count = Annotated[int, option('--n', 'N', 'images', min=1)]
+    "the stored ones", **PASSES)]
+Count = Annotated[int, option('--n', 'N', 'images', **IMAGES)]
 Out = Annotated[Path | None, option('--out', 'FILE.png', 'where the picture goes; a name is made up if not given')]
 Pixels = Annotated[Literal['mean', 'sample'], option('--pixels', 'mean|sample',
     "the likelihood's mean, or pixels drawn from it at the same temperature")]
@@ -54,6 +66,15 @@ def in_browser(board:str, out, file, **parameters): # of the board's notebook
     temperature = parameters.get('TEMPERATURE')
     if temperature is not None: group_temperatures(cfg, temperature)
     open_app(board, FILE=file, **parameters)
+
+def picture_path(out, made_up:str, *inputs)->Path: # as a person named it, or None; a name; files that are read
+    "Where a picture goes, told before it is drawn; raises `BadInput` where that would destroy something"
+    from nvae.files import first_free, given_path, refuse_output
+    from nvae.plots.pictures import refuse_other_format
+    path = first_free(given_path(made_up)) if out is None else given_path(out)
+    refuse_output(path, inputs)
+    refuse_other_format(path)
+    return path
 
 _LIKE_TELLS_ALL = "with --like everything but FILE comes from the picture; leave TEMPERATURE, --sweep and --app out"
 _SWEEP_TELLS = "--sweep gives the temperatures; leave TEMPERATURE and --app out"
@@ -86,24 +107,26 @@ def sample(
     from nvae.sampling.provenance import save_again, save_drawing
     from nvae.sampling.recipe import Recipe
     check_sample(like, file, temperature, sweep, app)
-    if like: return print(save_again(draw_again(like, file), out or f'{like.stem}-again.png'))
+    if like:
+        again = picture_path(out, f'{like.stem}-again.png', like, file)
+        return print(save_again(draw_again(like, file), again))
     if app:
         return in_browser('sample', out, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n,
                           PIXELS=pixels)
     rows = sweep or (temperature,)
     recipes = [Recipe(seed, n, t, iterations, pixels) for t in rows]
     layout = dict(n_cols=n, row_labels=[f't = {t:g}' for t in rows]) if sweep else {}
-    path = out or f'{Path(file).stem}-t{temperature_text(sweep or temperature)}-seed{seed}.png'
+    path = picture_path(out, f'{Path(file).stem}-t{temperature_text(sweep or temperature)}-seed{seed}.png', file)
     print(save_drawing(load_model(file), file, recipes, path, **layout))
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-035
 @example('cherry runs/quickstart/quickstart.model 0.7')
 def cherry(
     file: File, temperature: Temperature, iterations: Iterations = 20,
-    n: Annotated[int, option('--n', 'N', 'images in a batch', min=1)] = 9,
+    n: Annotated[int, option('--n', 'N', 'images in a batch', **IMAGES)] = 9,
     wanted: Annotated[int, option('--wanted', 'N', 'picks that fill the tray', min=1, max=100)] = 9,
     seed: Annotated[int | None, option('--seed', 'N',
-        'of the first batch; where the last session stopped if not given', min=0)] = None):
+        'of the first batch; where the last session stopped if not given', **SEEDS)] = None):
     "Pick the images you like, nine at a time, in the browser. One key each; every pick is on disk at once."
     in_browser('cherry', None, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, WANTED=wanted)
 
@@ -125,7 +148,7 @@ def load_with_images(file, *paths):
 @example('interpolate runs/quickstart/quickstart.model anna.png berta.png 10 --space noise --path spherical')
 def interpolate(
     file: File, image1: Picture, image2: Picture2,
-    n: Annotated[int, argument('N', 'steps between the two', min=2)] = 8,
+    n: Annotated[int, argument('N', 'steps between the two', min=2, max=IMAGES['max'] - 2)] = 8,
     space: Annotated[Literal['z', 'noise'], option('--space', 'z|noise',
         'mix the latents, or the noise that gives them')] = 'z',
     path: Annotated[Literal['linear', 'spherical'], option('--path', 'linear|spherical',
@@ -137,20 +160,22 @@ def interpolate(
     if app:
         ends = dict(IMAGE1=str(image1.resolve()), IMAGE2=str(image2.resolve()))
         return in_browser('interpolate', out, file, **ends, N=n, SPACE=space, PATH=path)
+    picture = picture_path(out, f'{image1.stem}-{image2.stem}.png', file, image1, image2)
     model, images = load_with_images(file, image1, image2)
     passage = Passage(space, path, tuple(groups) if groups else None)
     recipe = Recipe(n=n + 2, iterations=0, start=Start(images), passage=passage)
-    print(save_drawing(model, file, [recipe], out or f'{image1.stem}-{image2.stem}.png', n_cols=n + 2))
+    print(save_drawing(model, file, [recipe], picture, n_cols=n + 2))
 
 @example('mix runs/quickstart/quickstart.model anna.png berta.png')
 def mix(file: File, image1: Picture, image2: Picture2, out: Out = None):
     "Mix two images: coarse groups of one, fine groups of another. Each picture takes one scale more of the second."
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Recipe, Start
+    picture = picture_path(out, f'{image1.stem}-and-{image2.stem}.png', file, image1, image2)
     model, images = load_with_images(file, image1, image2)
     counts = range(model.cfg.n_scales, -1, -1)
     recipes = [Recipe(n=1, iterations=0, start=Start(images, n_coarse=k)) for k in counts]
-    print(save_drawing(model, file, recipes, out or f'{image1.stem}-and-{image2.stem}.png', n_cols=len(counts)))
+    print(save_drawing(model, file, recipes, picture, n_cols=len(counts)))
 
 def command_line(verb:str, *arguments, **options)->str: # options: as they are typed, with '_' for '-'
     "The line that makes a picture, for the PNG to carry; options that are None or False are left out"
@@ -178,21 +203,22 @@ def reconstruct(
     from nvae.sampling.explore import reconstruct as decode_again
     from nvae.sampling.provenance import provenance
     from nvae.sampling.recipe import blanked
+    picture = picture_path(out, f'{images[0].stem}-reconstructed.png', file, *images)
     model, texts = load_with_images(file, *images)
     originals = torch.cat([text.pixels for text in texts])
     again = decode_again(model, originals, n_groups, temperature, draw, seed).cpu()
     line = command_line('reconstruct', file, *images, groups=n_groups, temperature=temperature_text(temperature, ','),
                         sample=draw, seed=seed)
     grid = image_grid(torch.cat([originals, blanked(again)]), n_cols=len(images))
-    print(save_png(grid, out or f'{images[0].stem}-reconstructed.png', provenance(model, file, None, command=line)))
+    print(save_png(grid, picture, provenance(model, file, None, command=line)))
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-049
 @example("explore runs/quickstart/quickstart.model 0.7 --group 0 --group 'scale 0' --strength 1.5")
 def explore(
     file: File, temperature: Temperature, iterations: Iterations = 20, groups: Groups = None,
-    n: Annotated[int, option('--n', 'N', 'variants per row', min=1)] = 6,
+    n: Annotated[int, option('--n', 'N', 'variants per row', **IMAGES)] = 6,
     strength: Annotated[float, option('--strength', 'N',
-        'factor on the fresh noise, in place of the temperature', min=0)] = 1.0,
+        'factor on the fresh noise, in place of the temperature', parser=number_in(0, 100))] = 1.0,
     difference: Annotated[bool, switch('--difference',
         'show the change, twice amplified, instead of the variant')] = False,
     cell: Annotated[str | None, option('--cell', 'ROW,COLUMN', 'change only this position of the latents')] = None,
@@ -209,5 +235,5 @@ def explore(
     image = Recipe(seed, 1, temperature, iterations, pixels)
     amplified = 2. if difference else 0.
     recipes, layout = explore_recipes(model.cfg, groups or None, n, strength, parse_cell(cell), amplified, image)
-    path = out or f'{Path(file).stem}-explore-t{temperature_text(temperature)}-seed{seed}.png'
+    path = picture_path(out, f'{Path(file).stem}-explore-t{temperature_text(temperature)}-seed{seed}.png', file)
     print(save_drawing(model, file, recipes, path, **layout))

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from .options import Json, Overrides, RunsFolder, argument, example, option, switch
+from .options import PROCESSES, Json, Overrides, RunsFolder, argument, example, option, switch
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-018
 def short(n:float)->str: # 1234567 → '1.2M'
@@ -55,7 +55,7 @@ def train(
     fresh: Annotated[bool, switch('--fresh', 'start anew; the old run is kept under another name')] = False,
     runs: Annotated[Path, option('--runs', 'FOLDER', 'where the folder of the run is made')] = Path('runs'),
     processes: Annotated[int, option('--processes', 'N',
-        'processes on this machine, one for each GPU; each takes a batch', min=1)] = 1):
+        'processes on this machine, one for each GPU; each takes a batch', **PROCESSES)] = 1):
     """Train a model, or go on with a training that was interrupted.
 
     Runs the training notebook and leaves it, executed, in runs/NAME/, beside NAME.model (for use) and NAME.checkpoint
@@ -68,7 +68,7 @@ def train(
 def schedule(
     plan: Annotated[Path, argument('PLAN.yaml', 'which runs: configurations, seeds, a grid, what to do at the end')],
     slots: Annotated[int | None, option('--slots', 'N',
-        'runs at a time; one for each graphics card, or one, if not given', min=1)] = None,
+        'runs at a time; one for each graphics card, or one, if not given', **PROCESSES)] = None,
     cluster: Annotated[str | None, option('--cluster', 'ADDRESS',
         'a Dask scheduler, or its scheduler file; one is started on this machine if not given')] = None,
     dry_run: Annotated[bool, switch('--dry-run', 'check everything, show the table of runs, start nothing')] = False,

@@ -87,7 +87,7 @@ def fid(model:NVAE, real,         # images of the data: a tensor (N, C, H, W) in
 
     def samples():
         for i, first in enumerate(range(0, n, batch_size)):
-            size, own_seed = min(batch_size, n - first), seed * 1_000_003 + i
+            size, own_seed = min(batch_size, n - first), (seed * 1_000_003 + i) % 2**63
             yield sample_images(model, size, temperature, iterations, own_seed, pixels, statistics)
 
     def counting(batches):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LINE', 'FILMS', 'to_bytes', 'to_pil', 'png', 'image_grid', 'enlarged', 'font', 'text_width', 'save_png',
-           'read_png_meta', 'film', 'save_film']
+           'refuse_other_format', 'read_png_meta', 'film', 'save_film']
 
 # %% ../../nbs/engine/plots/00_pictures.ipynb #01-viz-003
 import io
@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from ..errors import BadInput
-from ..files import put_file, shown
+from ..files import given_path, put_file, shown
 from .curves import GREY
 
 # %% ../../nbs/engine/plots/00_pictures.ipynb #01-viz-011
@@ -90,15 +90,23 @@ def text_width(text)->int: # pixels
 
 # %% ../../nbs/engine/plots/00_pictures.ipynb #01-viz-021
 def save_png(image:Image.Image, path, meta:dict | None=None)->Path: # meta: plain values to keep in the file
-    "Write a PNG with its provenance, whole or not at all. Raises `BadInput` where it can't be written."
+    "Write a PNG with its provenance, whole or not at all. Raises `BadInput` where it can't, or mustn't, be written."
+    refuse_other_format(path)
     info = PngInfo()
     if meta is not None:
         info.add_text('nvae', json.dumps(meta))
     return put_file(path, lambda beside: image.save(beside, format='PNG', pnginfo=info))
 
+def refuse_other_format(path):
+    "Raises `BadInput` for the ending of another kind of picture: only a PNG carries how it was made"
+    ending = Path(path).suffix.lower()
+    if Image.registered_extensions().get(ending, 'PNG') == 'PNG': return
+    raise BadInput(f"{shown(path)}: pictures are written as PNG, which carries how they were made: "
+                   f"call it {Path(path).stem}.png, and convert it after that")
+
 def read_png_meta(path)->dict: # what `save_png` was given
     "The provenance kept in a PNG. Raises `BadInput` when there is no such file, it is no image, or it carries nothing."
-    path = Path(path).expanduser()
+    path = given_path(path)
     if not path.is_file(): raise BadInput(f"there is no file {shown(path)}")
     try:
         with Image.open(path) as image:

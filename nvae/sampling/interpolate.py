@@ -45,8 +45,9 @@ def interpolate(model:NVAE, a:torch.Tensor, b:torch.Tensor, # one image each, (1
     shares = torch.zeros(n, model.cfg.total_groups)
     shares[:, groups_named(model.cfg, groups)] = torch.linspace(0, 1, n)[:, None]
     start, end = embed(model, a, space, seed), embed(model, b, space, seed)
-    steps = unembed(model, blend(start, end, shares, path), space)
-    return torch.cat([a.to(model.start), steps, b.to(model.start)])
+    latents = blend(start, end, shares, path)
+    steps = [unembed(model, list(part), space) for part in zip(*(z.split(256) for z in latents))]
+    return torch.cat([a.to(model.start), *steps, b.to(model.start)])
 
 # %% ../../nbs/4_using/02_interpolate.ipynb #14-explore-054
 def by_scale(cfg:ModelConfig, coarse:list, fine:list, # G tensors (n, z, h, w) each

@@ -15,7 +15,8 @@ import time
 import warnings
 from contextlib import contextmanager
 
-from ..errors import BadInput
+from ..errors import BadInput, printable
+from ..files import given_path
 from ..runs.folder import RunDir, lock_holder, open_run
 from ..runs.headless import Ended, trained
 from .plan import Job
@@ -49,7 +50,7 @@ def wait_until_free(run:RunDir, seconds:float=PATIENCE):
 # %% ../../nbs/engine/schedule/03_workers.ipynb #18e-slots-013
 def dask_setup(worker):
     "A slot leaves signals to the process that started it; Dask calls this in each worker"
-    for s in (signal.SIGINT, signal.SIGTERM):
+    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(s, signal.SIG_IGN)
 
 # %% ../../nbs/engine/schedule/03_workers.ipynb #18e-slots-015
@@ -101,10 +102,13 @@ def connected(cluster:str|None, environments:dict): # cluster: address of a sche
             yield client
         return
     where = 'scheduler_file' if cluster.endswith('.json') else 'address'
+    if where == 'scheduler_file' and not given_path(cluster).is_file(): # Dask would wait for it, deaf to signals
+        made_by = "`dask scheduler --scheduler-file FILE` makes it"
+        raise BadInput(f"--cluster {printable(cluster)}: there is no such file; {made_by}")
     try:
         client = Client(**{where: cluster}, timeout=10, set_as_default=False)
     except (OSError, ValueError) as e:
         why = str(e)[:80] or type(e).__name__
-        raise BadInput(f"--cluster {cluster}: no Dask scheduler answers there ({why})") from None
+        raise BadInput(f"--cluster {printable(cluster)}: no Dask scheduler answers there ({why})") from None
     with client:
         yield client

@@ -107,4 +107,5 @@ class SpectralPenalty(nn.Module):
 def bn_penalty(model:nn.Module)->torch.Tensor: # ()
     "Sum over the BatchNorm layers of their largest |scale| (NVAE, section 3.1.1)"
     scales = [precise(m.weight) for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not scales: return next(model.parameters()).new_zeros(()) # a plain VAE may have none
     return nn.utils.rnn.pad_sequence(scales, batch_first=True).abs().amax(1).sum()

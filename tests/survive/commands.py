@@ -81,6 +81,16 @@ def cases(rng):
         yield Case(' '.join(ascii(word[:50])[1:-1] for word in line), dict(line=line))
 
 
+def pieces(case):
+    "What can be left out: places in the line, the verb's aside"
+    return list(range(1, len(case.data['line'])))
+
+
+def with_pieces(case, kept):
+    line = [case.data['line'][0], *(case.data['line'][place] for place in kept)]
+    return Case(' '.join(ascii(word[:50])[1:-1] for word in line), dict(line=line))
+
+
 def _argument(rng, kind):
     "Mostly a good one"
     return GOOD[kind] if kind in GOOD and rng.random() > .25 else rng.choice(POOLS[kind])

@@ -84,3 +84,9 @@ def snapshot(folder)->dict:
 def changed(before, after)->list:
     "Names of entries that are no longer what they were"
     return [name for name, entry in before.items() if after.get(name) != entry]
+
+
+def has_leftovers(folder):
+    "Half-written files that a normal end should not leave"
+    found = [str(path) for path in Path(folder).rglob('*') if '.tmp' in path.name or path.name.startswith('.probe')]
+    return Verdict('unsaid', f'left over: {found}', 'leftovers') if found else None

@@ -73,6 +73,17 @@ def cases(rng):
         yield Case(f'{number}: {told}', dict(changes=changes))
 
 
+def pieces(case):
+    "What can be left out: changes, none where the file is one piece"
+    return list(case.data.get('changes', ()))
+
+
+def with_pieces(case, kept):
+    if 'text' in case.data: return case
+    changes = {key: case.data['changes'][key] for key in kept}
+    return Case(f'{case.what}, only {kept}', dict(changes=changes))
+
+
 def as_yaml(changes):
     "The small configuration with those changes"
     import yaml
@@ -115,7 +126,8 @@ def _lived(cfg):
     except Exception as error:
         return of_exception(error)
     steps = [json.loads(line)['step'] for line in Path('runs', cfg.name, 'metrics.jsonl').read_text().splitlines()]
-    return FINE if max(steps) else Verdict('unsaid', 'says that it is done and took no step', 'fit')
+    if not max(steps): return Verdict('unsaid', 'says that it is done and took no step', 'fit')
+    return Verdict('fine', 'trained, stopped, resumed, saved, loaded, sampled')
 
 
 def _trained(cfg):

@@ -1,211 +1,137 @@
-"A training that is killed, stopped, or loses its disk goes on to the same end, to the bit; a run has one writer"
+"A training that is killed, stopped, or fails at any of its operations on files goes on to the same end, to the bit"
 import errno
-import fcntl
-import json
-import multiprocessing
 import os
+import pty
 import random
 import signal
-import time
+import sys
 from pathlib import Path
 
-from . import kit
-from .common import FINE, Case, Verdict
+from . import endings, kit
+from .common import Case, Verdict
+from .endings import VARIANTS, ends_the_same, in_process, train, whole
 
-VARIANTS = {'plain': {}, 'accumulated': dict(accumulate=2), 'no average': dict(ema_decay=0, checkpoint_images=24),
-            'two per epoch': dict(eval_every=.5),
-            'clipped': dict(grad_clip=5., bn_lambda=.05)}
-FAILURES = ('ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'ENOENT')
-OPERATIONS = ('replace', 'rename', 'fsync', 'unlink', 'mkdir')  # of `os`, through which every writer goes
-STARTS = ('two at once', 'beside a reader', 'a lock deleted by hand', 'two beside a reader')
+FAILURES = ('ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES')
+CHANGES = ('os.rename', 'os.remove', 'os.mkdir', 'os.rmdir', 'os.truncate', 'os.chmod', 'os.link', 'os.symlink')
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+TERMINALS = ('a closed terminal', 'a closed terminal, nohup')
+UNFIT = {'EROFS': 'free some space', 'EIO': 'free some space', 'EACCES': 'free some space'}
 
 
 def cases(rng):
-    "Starts and signals, then kills and failures at random moments"
-    for how in STARTS: yield Case(f'start: {how}', dict(kind='start', how=how))
+    "Signals and terminals, then kills and failures before the n-th operation on a file, and at random moments"
     for name in ('SIGTERM', 'SIGINT', 'SIGHUP'):
-        for ignored in (False, True)[:2 if name == 'SIGHUP' else 1]:
-            yield Case(f'{name}{" that is ignored" if ignored else ""}',
-                       dict(kind='signal', name=name, ignored=ignored))
+        yield Case(name, dict(kind='signal', name=name, ignored=False))
+    yield Case('SIGHUP that is ignored', dict(kind='signal', name='SIGHUP', ignored=True))
+    for how in TERMINALS: yield Case(how, dict(kind='terminal', how=how))
     while True:
         variant = rng.choice(list(VARIANTS))
-        kind = rng.choice(('killed before', 'fails before', 'killed at random'))
-        n, fault = rng.randrange(1, 60), rng.choice(FAILURES)
-        told = dict([('killed before', f'file operation {n}'), ('fails before', f'file operation {n}, {fault}'),
-                     ('killed at random', f'{n}')])
-        yield Case(f'{variant}, {kind} {told[kind]}', dict(kind=kind, variant=variant, n=n, fault=fault))
+        kind = rng.choice(('killed before', 'killed before', 'fails before', 'killed at random'))
+        n, fault = rng.randrange(1, 320), rng.choice(FAILURES)
+        where = {'killed before': f'operation {n}', 'fails before': f'operation {n}, {fault}'}.get(kind, f'{n}')
+        yield Case(f'{variant}, {kind} {where}', dict(kind=kind, variant=variant, n=n, fault=fault))
 
 
 def judge(case, given):
     "The judged processes are forked from this one"
     kind = case.data['kind']
-    if kind == 'start': return _start(case.data['how'])
-    if kind == 'signal': return _signalled(case.data['name'], case.data['ignored'])
-    cfg = kit.config(**VARIANTS[case.data['variant']])
-    _in_process(_train, cfg, 'whole')
-    if kind == 'killed at random': return _killed_at_random(cfg, case.data['n'])
+    if kind == 'signal': return _signalled(case.data['name'], case.data['ignored'], given)
+    if kind == 'terminal': return _closed('nohup' in case.data['how'], given)
+    variant, n = case.data['variant'], case.data['n']
+    cfg, other = kit.config(**VARIANTS[variant]), whole(given, variant)
+    if kind == 'killed at random': return _killed_at_random(cfg, n, other)
     fault = case.data['fault'] if kind == 'fails before' else None
-    how, words = _in_process(_train, cfg, 'parts', case.data['n'], fault)
-    if fault and how == 'raised' and not words.startswith(('TrainingFailed', 'BadInput')):
-        return Verdict('raw', words, 'fit')
-    if fault == 'EROFS' and 'free some space' in words:
+    how, words = in_process(_disturbed, cfg, n, fault)
+    if not endings.is_told(how, words): return Verdict('raw', words, 'fit')
+    if how == 'raised' and UNFIT.get(fault, '\0') in words:
         return Verdict('unsaid', f'words that do not fit {fault}: {words}', 'fit')
-    return _ends_the_same(cfg)
+    return ends_the_same(cfg, other)
 
 
-def _ends_the_same(cfg):
-    "Start again, until it ends; then compare"
-    how, words = _in_process(_train, cfg, 'parts')
-    if how != 'ended': return Verdict('raw', f'does not go on: {words}', 'fit')
-    differing = kit.run_differences('parts/small', 'whole/small')
-    if differing: return Verdict('unsaid', f'ends with other weights: {differing[:3]}', 'fit')
-    a, b = (_steps(folder) for folder in ('parts', 'whole'))
-    if a != b: return Verdict('lost', f'metrics.jsonl has records of {a}, uninterrupted {b}', 'metrics')
-    left = [str(p) for p in Path('parts').rglob('*') if '.tmp' in p.name or p.name.startswith('.probe')]
-    return Verdict('unsaid', f'left over: {left}', 'leftovers') if left else FINE
+def _disturbed(cfg, n, fault):
+    disturb('parts', n, fault)
+    return train(cfg, 'parts')
 
 
-def _steps(folder):
-    records = [json.loads(line) for line in Path(folder, 'small/metrics.jsonl').read_text().splitlines()]
-    return [(r['kind'], r['step'], r.get('value')) for r in records if r['kind'] != 'event']
-
-
-def _in_process(work, *args):
-    "(ended, raised or killed, words)"
-    reading, writing = multiprocessing.Pipe(False)
-    process = multiprocessing.get_context('fork').Process(target=_told, args=(writing, work, *args))
-    process.start()
-    writing.close()
-    try:
-        told = reading.recv()
-    except EOFError:
-        told = 'killed', ''
-    process.join()
-    return told
-
-
-def _told(writing, work, *args):
-    try:
-        writing.send(('ended', str(work(*args))))
-    except BaseException as error:
-        writing.send(('raised', f'{type(error).__name__}: {error}'))
-
-
-def _train(cfg, runs, n=None, fault=None):
-    "Train; before the n-th operation on a file of the run, be killed or fail for that reason"
-    if n: _inject(n, fault)
-    return kit.train(cfg, runs)[1]
-
-
-def _inject(n, fault):
-    "In the calls of `os` that change files"
+def disturb(folder, n, fault=None):
+    "Before the n-th operation that changes a file of this folder, be killed, or fail for that reason from there on"
     counted = iter(range(n))
-    def faulty(operation):
-        def call(path, *args, **kw):
-            is_own = isinstance(path, int) or 'parts' in os.fsdecode(path)
-            if is_own and next(counted, None) is None: _fail(fault)
-            return operation(path, *args, **kw)
-        return call
-    for name in OPERATIONS: setattr(os, name, faulty(getattr(os, name)))
+    def before(path):
+        is_own = isinstance(path, int) or folder in os.fsdecode(path)
+        if is_own and next(counted, None) is None: _fail(fault, path)
+    def hook(event, args):
+        is_change = event in CHANGES or event == 'open' and isinstance(args[2], int) and args[2] & WRITING
+        if is_change and isinstance(args[0], (str, bytes, os.PathLike)): before(args[0])
+    def synced(file, sync=os.fsync):
+        before(file if isinstance(file, int) else file.fileno())
+        return sync(file)
+    sys.addaudithook(hook)
+    os.fsync = synced
 
 
-def _fail(fault):
+def _fail(fault, path):
     if fault is None: os.kill(os.getpid(), signal.SIGKILL)
     code = getattr(errno, fault)
-    raise OSError(code, os.strerror(code))
+    raise OSError(code, os.strerror(code), None if isinstance(path, int) else path)
 
 
-def _killed_at_random(cfg, seed):
-    "Four times"
+def _killed_at_random(cfg, seed, other):
+    "Three times"
     rng = random.Random(seed)
-    whole = 1.5
-    for _ in range(4):
-        process = multiprocessing.get_context('fork').Process(target=_train, args=(cfg, 'parts'))
-        process.start()
-        _after_processor(process, rng.uniform(.1, .8) * whole)
-        process.kill()
-        process.join()
-    return _ends_the_same(cfg)
+    for _ in range(3): endings.killed_after(rng.uniform(.05, 1.2), train, cfg, 'parts')
+    return ends_the_same(cfg, other)
 
 
-def _after_processor(process, seconds):
-    "Wait until it has used that much of the processor, so that the machine's load does not matter"
-    import psutil
-    while process.is_alive():
-        try:
-            if sum(psutil.Process(process.pid).cpu_times()[:2]) > seconds: return
-        except psutil.Error:
-            return
-        time.sleep(.01)
-
-
-def _signalled(name, ignored):
+def _signalled(name, ignored, given):
     "After the fourth step: a checkpoint, a status, and the same end; ignored before, it stays ignored"
     signum, cfg = getattr(signal, name), kit.config()
-    _in_process(_train, cfg, 'whole')
     def work():
-        if ignored: signal.signal(signum, signal.SIG_IGN)
+        signal.signal(signum, signal.SIG_IGN if ignored else signal.SIG_DFL)
         return kit.train(cfg, 'parts', watch=kit.stop_after(4, signum))[1]
-    how, words = _in_process(work)
-    status = json.loads(Path('parts/small/status.json').read_text())
+    return _stopped_or_not(in_process(work), signum, ignored, cfg, given)
+
+
+def _stopped_or_not(told, signum, ignored, cfg, given):
+    "A checkpoint, a status that says so, and the same end"
+    (how, words), status = told, endings.status('parts/small')
     expected = ('ended', 'done') if ignored else ('raised', 'interrupted')
-    if (how, status['state']) != expected: return Verdict('unsaid',
-                                                          f'{how}, status {status["state"]}: {words[-200:]}',
-                                                          'signals')
-    return _ends_the_same(cfg)
+    if (how, status.get('state')) != expected:
+        return Verdict('unsaid', f'{how}, status {status.get("state")}: {words[-200:]}', 'signals')
+    if not ignored and status.get('signum') not in (None, signum):
+        return Verdict('unsaid', f'stopped by {status["signum"]}, not {signum}', 'signals')
+    return ends_the_same(cfg, whole(given))
 
 
-def _start(how):
-    "At most one writer"
+def _closed(is_nohup, given):
+    "A terminal is closed while a run is trained in it"
     cfg = kit.config()
-    Path('parts/small').mkdir(parents=True)
-    lock = Path('parts/small/.lock')
-    lock.touch()
-    if how == 'a lock deleted by hand': return _deleted(cfg, lock)
-    readers = open(lock) if 'reader' in how else None
-    if readers: fcntl.flock(readers, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    if how == 'two at once': return _two(cfg, None)
-    return _two(cfg, readers)
+    pid, master = pty.fork()
+    if not pid: _in_terminal(cfg, is_nohup)
+    endings.wait_until(lambda: Path('begun').exists() or Path('told').exists())
+    os.close(master)
+    os.waitpid(pid, 0)
+    told = Path('told').read_text().partition(': ') if Path('told').exists() else ('killed', '', '')
+    return _stopped_or_not((told[0], told[2]), signal.SIGHUP, is_nohup, cfg, given)
 
 
-def _two(cfg, reader):
-    "Two trainings of one run: one trains, the other is refused, or begins when the first has ended"
-    context, found = multiprocessing.get_context('fork'), multiprocessing.SimpleQueue()
-    def work():
-        steps = []
-        def watch(status, records, last=False):
-            time.sleep(.2)
-            steps.append(time.monotonic())
-        try:
-            kit.train(cfg, 'parts', watch=watch)
-            found.put(('trained', steps))
-        except BaseException as error:
-            found.put((f'{type(error).__name__}: {error}', steps))
-    processes = [context.Process(target=work) for _ in range(2)]
-    for process in processes: process.start()
-    if reader:
-        time.sleep(3)
-        reader.close()
-    (a, steps), (b, others) = (found.get() for _ in processes)
-    for process in processes: process.join()
-    if steps and others and steps[0] < others[-1] and others[0] < steps[-1]:
-        return Verdict('lost', f'two writers of one run at once: {a}, {b}', 'lock')
-    raised = [end for end in (a, b) if end != 'trained' and not end.startswith('BadInput')]
-    return Verdict('raw', raised[0], 'lock') if raised else FINE
-
-
-def _deleted(cfg, lock):
-    "While one trains its lock is deleted; a second start is refused all the same"
-    ready = multiprocessing.Event()
+def _in_terminal(cfg, is_nohup):
+    "Never returns"
     def watch(status, records, last=False):
-        ready.set()
-        time.sleep(.2)
-    process = multiprocessing.get_context('fork').Process(target=lambda: kit.train(cfg, 'parts', watch=watch))
-    process.start()
-    ready.wait()
-    lock.unlink(missing_ok=True)
-    how, words = _in_process(_train, cfg, 'parts')
-    process.kill()
-    process.join()
-    if how == 'raised' and words.startswith('BadInput'): return FINE
-    return Verdict('lost', f'a second writer: {how} {words}', 'lock')
+        watch.steps += 1
+        if watch.steps == 3: Path('begun').touch()
+    watch.steps = 0
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if is_nohup else signal.SIG_DFL)
+    if is_nohup: _to_file()
+    try:
+        kit.train(cfg, 'parts', watch=watch)
+        Path('told').write_text('ended: ')
+    except BaseException as error:
+        Path('told').write_text(f'raised: {type(error).__name__}: {error}')
+    finally:
+        os._exit(0)
+
+
+def _to_file():
+    "What nohup does with a terminal's output"
+    file = os.open('nohup.out', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number in (1, 2): os.dup2(file, number)

@@ -14,8 +14,9 @@ INSIDE = dict(  # what the front door doesn't offer: name, module
     Drawing='nvae.boards.session', Picks='nvae.boards.picks', as_pick='nvae.boards.picks',
     Recipe='nvae.sampling.recipe', draw_all='nvae.sampling.recipe')
 WARMED = ('nvae.cli', 'nvae.cli.training', 'nvae.cli.models', 'nvae.cli.pictures', 'nvae.training.fit',
-          'nvae.interop',
-          'nvae.boards.picks', 'nvae.data.sources', 'nvae.schedule.plan', 'nvae.evaluation.likelihood')
+          'nvae.interop', 'nvae.boards.picks', 'nvae.boards.cherry', 'nvae.boards.explore', 'nvae.boards.interpolate',
+          'nvae.boards.step', 'nvae.boards.sample', 'nvae.data.sources', 'nvae.schedule.plan',
+          'nvae.evaluation.likelihood')
 MODEL = dict(image_size=16, channels=8, n_scales=2, n_groups=1, z_channels=2, n_mix=2, n_pre_cells=1, n_post_cells=1,
              enc_cells=1, dec_cells=1)
 TRAIN = dict(epochs=2, batch_size=8, lr_warmup=.2, kl_warmup=1, tracker='none', preview_every=100, ema_decay=.9,
@@ -115,6 +116,27 @@ def train(cfg, runs, watch=None):
     return model, said.getvalue()
 
 
+@contextlib.contextmanager
+def every_step(before):
+    "`before` is called with the state and the batches of each step; what it returns is trained on"
+    fit = importlib.import_module('nvae.training.fit')
+    step = fit.train_step
+    fit.train_step = lambda state, xs: step(state, before(state, xs))
+    try:
+        yield
+    finally:
+        fit.train_step = step
+
+
+def nonfinite(content, path='')->list:
+    "Where numbers are not finite in what a reader gets"
+    import torch
+    if isinstance(content, dict): return [d for k, v in content.items() for d in nonfinite(v, f'{path}.{k}')]
+    if isinstance(content, (list, tuple)): return nonfinite(dict(enumerate(content)), path)
+    if not isinstance(content, torch.Tensor) or not content.is_floating_point(): return []
+    return [] if content.isfinite().all() else [path]
+
+
 def stop_after(steps, signum):
     "A watcher that sends this process a signal after so many steps"
     import os
@@ -158,6 +180,17 @@ def official(model)->dict:
     "An official checkpoint of the same weights"
     weights, args = part('to_official')(model)
     return dict(state_dict=weights, args=args, arch_instance='res_mbconv', epoch=1)
+
+
+def board(kind):
+    "The class of a board"
+    return getattr(importlib.import_module(f'nvae.boards.{kind}'), f'{kind.title()}Board')
+
+
+def parts_of(widget):
+    "A widget and all that is in it"
+    yield widget
+    for child in getattr(widget, 'children', ()): yield from parts_of(child)
 
 
 def picks_file(model_file, folder)->Path:

@@ -29,6 +29,9 @@ TARGETS = ('foreign.model', 'foreign.checkpoint', 'foreign.yaml', 'foreign.txt',
            'new.model', 'new.png', '.', '', 'x' * 300 + '.png', '~nosuchuser/p.png', 'nowhere/new.png', 'folder/',
            '..', 'bad-\udcff.png', 'M.MODEL', './m.model', 'folder/../a.png', 'new', 'new.PNG')
 
+LINKS = {'link': 'linked.txt', 'link-to-input': 'm.model', 'link-to-nowhere': 'nowhere.png', 'link-to-null': 'null',
+         'link-to-pipe': 'pipe'}
+
 
 def cases(rng):
     "Every verb with every target, in an order that depends on the seed"
@@ -68,18 +71,15 @@ def _furnish(given):
     os.mkfifo('pipe')
     if os.geteuid() == 0: os.mknod('null', 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     os.mknod('socket', 0o666 | stat.S_IFSOCK)
-    links = dict(link='linked.txt', **{'link-to-input': 'm.model', 'link-to-nowhere': 'nowhere.png',
-                                       'link-to-null': 'null',
-                                       'link-to-pipe': 'pipe'})
-    for name, to in links.items(): os.symlink(to, name)
+    for name, to in LINKS.items(): os.symlink(to, name)
 
 
 def _lost(verb, target, before, after)->list:
     "What is no longer what it was; a picture may replace a picture or a text, a model a model, where it is named"
     named = os.path.normpath(target or '.')
+    named = LINKS.get(named, named)
     is_input = named in (PICTURES.get(verb) or MODELS[verb])
     may_replace = ('.png', '.txt') if verb in PICTURES else ('.model',)
-    named = 'linked.txt' if named == 'link' else named
     may = not is_input and Path(named).suffix in may_replace
     return [name for name in changed(before, after) if not (may and name == named)]
 

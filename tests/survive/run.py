@@ -9,6 +9,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,14 +23,17 @@ import psutil  # noqa: E402
 
 from survive import common, kit, materials  # noqa: E402
 
-PARTS = ('damage', 'outputs', 'configs', 'commands', 'images', 'models', 'official', 'plans', 'kills')
 MOST = dict(damage=9000, outputs=400, configs=3000, commands=1500, images=2000, models=1500, official=500, plans=1000,
-            kills=600)
-SLICE = dict(damage=12, outputs=24, configs=6, commands=24, images=12, models=8, official=6, plans=12, kills=2)
+            kills=600, disks=200, processes=60, numbers=300, boards=100)
+SLICE = dict(damage=12, outputs=24, configs=6, commands=24, images=12, models=8, official=6, plans=12, kills=1,
+             disks=3, processes=1, numbers=1, boards=3)
+PARTS = tuple(MOST)
+LONGER = dict(configs=40, kills=60, disks=60, processes=400, numbers=40, boards=60)  # seconds of the processor
 GIGABYTE = 2**30
 PROCESSOR = 20  # seconds of the processor that a trial may use
 SHORT = 7       # in the slice
-ASLEEP = 10     # seconds without any use of it that count as waiting for ever
+ASLEEP = 10     # seconds in a row without any use of it, of something that doesn't want it, that are waiting for ever
+IDLE = 120      # seconds in all in which it was hardly used
 MADE = 120      # seconds for the materials
 
 
@@ -40,8 +44,7 @@ def cases_of(part, seed=0):
 
 def processor(part, is_slice)->int:
     "Seconds of the processor for a trial of a part"
-    if part == 'kills': return 3 * PROCESSOR
-    return SHORT if is_slice else 2 * PROCESSOR if part == 'configs' else PROCESSOR
+    return LONGER.get(part, SHORT if is_slice else PROCESSOR)
 
 
 def limited(judge, case, given, folder, seconds)->dict:
@@ -58,9 +61,17 @@ def limited(judge, case, given, folder, seconds)->dict:
         result = dict(result='raw', words=f'the process died ({hung}): {words}', at='')
     if hung in ('too long', 'asleep', f'signal {signal.SIGXCPU:d}', f'signal {signal.SIGKILL:d}'):
         result = dict(result, result='hung', words=f'{hung}; {result["words"]}')
+    if result['result'] == 'hung' or (folder / 'tmp').exists(): _end_those_left(folder)
     for path in (said, found): path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     return result
+
+
+def _end_those_left(folder):
+    "Processes that a trial began, wherever they are now"
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get('SURVIVE') == str(folder) and process.pid != os.getpid(): process.kill()
 
 
 def _in_child(judge, case, given, folder, said, found, seconds):
@@ -92,7 +103,8 @@ def _judged(judge, case, given):
 
 def _environment(folder):
     home = folder.with_suffix('.home')
-    os.environ.update(HOME=str(home), NVAE_CACHE=str(home / 'cache'), TMPDIR=tempfile.gettempdir(), COLUMNS='120')
+    os.environ.update(HOME=str(home), NVAE_CACHE=str(home / 'cache'), TMPDIR=tempfile.gettempdir(), COLUMNS='120',
+                      SURVIVE=str(folder))
 
 
 def _redirect(said):
@@ -108,17 +120,19 @@ def _memory(key):
 
 
 def _wait(pid, seconds)->str:
-    "Until it ends, or is ended; how"
-    used, last, start = 0., time.monotonic(), time.monotonic()
+    "Until it ends, or is ended; how. Waiting counts only where the processor isn't wanted: other people's load doesn't"
+    used, idle, in_a_row, last = 0., 0., 0., time.monotonic()
     for look in itertools.count(1):
         done, status = os.waitpid(pid, os.WNOHANG)
         if done: return f'signal {os.WTERMSIG(status)}' if os.WIFSIGNALED(status) else 'ended'
         time.sleep(.01)
         if look % 50: continue
         now, (busy, is_running) = time.monotonic(), _busy(pid)
-        if is_running or busy != used: last = now
-        used = max(used, busy)
-        how = 'too long' if used > seconds or now - start > 20 * seconds else 'asleep' if now - last > ASLEEP else ''
+        passed, worked = now - last, busy - used
+        last, used = now, max(used, busy)
+        in_a_row = 0. if is_running or worked > 0 else in_a_row + passed
+        if not is_running and worked < passed / 20: idle += passed
+        how = 'too long' if used > seconds else 'asleep' if in_a_row > ASLEEP or idle > IDLE else ''
         if how: return _end(pid) or how
 
 
@@ -177,23 +191,83 @@ def _part(part, seconds, count, limit, seed, done, given, folder):
     for number, case in enumerate(itertools.islice(cases_of(part, seed), count)):
         if time.monotonic() > until: break
         if (part, seed, number) in done: continue
-        start = time.monotonic()
+        start, before = time.monotonic(), _used_by_children()
         result = limited(judge, case, given, folder / f'{part}-{number}', limit)
-        took = round(time.monotonic() - start, 1)
-        yield dict(part=part, seed=seed, case=number, what=case.what, **result, took=took)
+        times = dict(seconds=round(time.monotonic() - start, 1), processor=round(_used_by_children() - before, 1))
+        yield dict(part=part, seed=seed, case=number, what=case.what, **result, **times)
+
+
+def _used_by_children()->float:
+    "Seconds of the processor, of all children that have ended"
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def counts_of(lines)->list:
+    "A row per part: how many were tried, and how many ended how"
+    rows = []
+    for part in PARTS:
+        own = [line for line in lines if line['part'] == part]
+        ends = collections.Counter(line['result'] for line in own)
+        if own: rows.append(dict(part=part, tried=len(own), **{result: ends[result] for result in common.RESULTS}))
+    return rows
 
 
 def table(lines):
-    "How many of each part ended how, and what failed"
-    print(f"{'part':<10}{'cases':>8}" + ''.join(f'{result:>8}' for result in common.RESULTS))
-    for part in PARTS:
-        counts = collections.Counter(line['result'] for line in lines if line['part'] == part)
-        if counts: print(f'{part:<10}{counts.total():>8}' + ''.join(f'{counts[r]:>8}' for r in common.RESULTS))
+    "How many of each part ended how"
+    columns = [result for result in common.RESULTS if result != 'fine']
+    names = dict(beyond='beyond 1 GB')
+    print(f"{'part':<10}{'tried':>8}" + ''.join(f'{names.get(c, c):>12}' for c in columns))
+    for row in counts_of(lines):
+        print(f"{row['part']:<10}{row['tried']:>8}" + ''.join(f'{row[c]:>12}' for c in columns))
+
+
+def failures(lines):
+    "What failed, the same together"
     failed = collections.defaultdict(list)
     for line in lines:
         if line['result'] != 'fine': failed[line['part'], line['result'], line['at'], line['words'][:50]].append(line)
     for (part, result, at, _), found in sorted(failed.items()):
         print(f"\n{part} {result} ×{len(found)} {at}\n  {found[0]['what']}\n  {found[0]['words'][-300:]}")
+
+
+def summarise(lines, path):
+    "Counts, seeds, date and commit, for the page of results"
+    line = ['git', '-C', TESTS, 'rev-parse', '--short', 'HEAD']
+    commit = subprocess.run(line, capture_output=True, text=True).stdout.strip()
+    about = dict(date=time.strftime('%Y-%m-%d'), commit=commit)
+    with open(path, 'w') as file:
+        for row in counts_of(lines):
+            own = [line for line in lines if line['part'] == row['part']]
+            seeds, seconds = sorted({line['seed'] for line in own}), round(sum(line['seconds'] for line in own))
+            print(json.dumps(dict(row, seeds=seeds, seconds=seconds, **about)), file=file)
+
+
+def shrunk(part, number, seed):
+    "A failing case with all left out that it doesn't need"
+    from survive.shrink import smallest
+    module = importlib.import_module(f'survive.{part}')
+    case = next(itertools.islice(cases_of(part, seed), number, None))
+    if not hasattr(module, 'pieces'): raise SystemExit(f'cases of {part} are of one piece')
+    with tempfile.TemporaryDirectory(prefix='survive-') as folder:
+        folder, tries = Path(folder), itertools.count()
+        given = make_materials(folder)
+        def how(case):
+            return limited(module.judge, case, given, folder / f'{part}-{next(tries)}', processor(part, False))
+        whole = how(case)
+        if whole['result'] == 'fine': raise SystemExit(f'{case.what}: fine')
+        def fails(kept):
+            found = how(module.with_pieces(case, kept))
+            return all(found[key] == whole[key] for key in ('result', 'at'))
+        case = module.with_pieces(case, smallest(module.pieces(case), fails))
+        return dict(part=part, seed=seed, case=number, what=case.what, **how(case))
+
+
+def told(asked):
+    "What a file of lines holds"
+    lines = [json.loads(line) for line in asked.out.read_text().splitlines()]
+    table(lines)
+    if asked.summary: summarise(lines, asked.summary)
 
 
 def main():
@@ -204,10 +278,18 @@ def main():
     parser.add_argument('--slice', action='store_true', help='the short slice that `make test` takes')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out', type=Path, default=Path('survive.jsonl'), help='goes on where this file stops')
+    parser.add_argument('--table', action='store_true', help='try nothing: the table of what `out` holds')
+    parser.add_argument('--summary', type=Path, help='write the counts of `out` here, for the page of results')
+    parser.add_argument('--shrink', type=int, help='the number of a case of one part: the least of it that fails')
     asked = parser.parse_args()
+    if asked.shrink is not None:
+        kit.warm()
+        return print(json.dumps(shrunk(asked.part[0], asked.shrink, asked.seed)))
+    if asked.table or asked.summary: return told(asked)
     count = SLICE if asked.slice else dict.fromkeys(PARTS, asked.cases) if asked.cases else MOST
     lines = run(asked.part or PARTS, asked.seconds, count, asked.seed, asked.out, asked.slice)
     table(lines)
+    failures(lines)
     return int(any(line['result'] != 'fine' for line in lines))
 
 
