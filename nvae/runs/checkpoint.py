@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 
 from ..config import Config
 from ..errors import BadInput
-from ..files import find_asset, replacing, shown
+from ..files import apart, find_asset, replacing, shown
 from ..machine import best_device
 from ..network.fast import Unfilled, use_fast
 from ..network.model import NVAE
@@ -93,7 +93,9 @@ def save_model(model:NVAE, path, # what to keep, and where: NAME.model
 def _write_safetensors(weights, path, header):
     "To the disk; raises `OSError`, which safetensors hides behind an error of its own when the disk is full"
     try:
-        save_file(weights, path, header)
+        with apart(path) as folder: # safetensors' own temporary files lie there
+            save_file(weights, folder / path.name, header)
+            os.replace(folder / path.name, path)
     except SafetensorError as e:
         refused = re.search(r'os error (\d+)', str(e))
         if refused is None: raise
