@@ -151,7 +151,8 @@ def test_evaluate_reports_a_figure_with_its_protocol(nvae, model_file, pictures)
     line = nvae('evaluate', model_file, '--data', pictures, '--importance-samples', 3, '--seed', 2, '--json').stdout
     result = json.loads(line)
     assert line.count('\n') == 1
-    assert result['unit'] == 'bits/dim' and result['nll'] <= result['nelbo']
+    assert result['unit'] == 'bits/dim'
+    assert result['nll'] <= result['nelbo'] + .01 # whose KL is exact where that of the weights is drawn
     protocol = result['protocol']
     assert protocol.items() >= dict(data='folder', images=1, importance_samples=3, seed=2, n_bits=8,
                                     batchnorm='stored statistics', dimensions=768).items()
