@@ -6,12 +6,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from small_models import small_network
 
 from nvae.files import find_asset, put_file
 from nvae.runs.checkpoint import save_model
 from nvae.runs.headless import execute, new_kernel
-
-from small_models import small_network
 
 NVAE = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())']
 
