@@ -247,12 +247,14 @@ def disk_words(error:OSError, path)->str: # what was raised when `path` was writ
         return f'{reason}: no more files fit there (no inode is free): delete some'
     return reason + _TODO.get(error.errno, '')
 
+_INODES = 4 # more than a write takes, with its files beside; they are free again once it has failed
+
 def _lacks_inodes(path)->bool:
-    "Is there room on the disk of a file, but none for one more file?"
+    "Is there room on the disk of a file, but not for its name and those beside it?"
     for folder in Path(path).absolute().parents:
         with suppress(OSError):
             disk = os.statvfs(folder)
-            return disk.f_files > 0 and disk.f_favail == 0 and disk.f_bavail > 0
+            return disk.f_files > 0 and disk.f_favail < _INODES and disk.f_bavail > 0
     return False
 
 # %% ../nbs/engine/ground/01_files.ipynb #00-config-041e

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from small_models import small_network
 
-from nvae.files import find_asset
+from nvae.files import find_asset, put_file
+from nvae.runs.checkpoint import save_model
 from nvae.runs.headless import execute, new_kernel
 
 NVAE = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())']
@@ -83,3 +85,18 @@ def test_a_full_log_is_said_in_a_line():
     line = [*NVAE, 'configs', 'quickstart']
     with open('/dev/full', 'w') as full: done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1 and done.stderr.count('\n') == 1 and 'No space left' in done.stderr, done.stderr
+
+
+def test_what_a_killed_export_leaves_is_gone_after_the_next(tmp_path, monkeypatch):
+    def killed(weights, path, header):
+        Path(path).with_name('.tmpAb3dE6').touch()  # as safetensors calls its own
+        os._exit(9)
+    model, path = small_network(), tmp_path / 'm.model'
+    pid = os.fork()
+    if not pid:
+        monkeypatch.setattr('nvae.runs.checkpoint.save_file', killed)
+        put_file(path, lambda beside: save_model(model, beside), writes_model=True)
+    os.waitpid(pid, 0)
+    assert list(tmp_path.rglob('.tmp*'))
+    put_file(path, lambda beside: save_model(model, beside), writes_model=True)
+    assert list(tmp_path.iterdir()) == [path]

@@ -93,6 +93,7 @@ BAD = {
     'no images': (['sample', '{model}', '0.7', '--n', '0'], '--n'),
     'other pixels': (['sample', '{model}', '0.7', '--pixels', 'median'], "'mean', 'sample'"),
     'missing file': (['sample', 'nowhere.model', '0.7'], 'nowhere.model'),
+    'model in the home of nobody': (['info', '~nosuchuser/m.model'], 'no home folder'),
     'missing file in info': (['info', 'nowhere.model'], 'nowhere.model'),
     'folder for a file': (['info', '.'], 'no file'),
     'unwritable folder': (['sample', '{model}', '0.7', '0', '--out', '{model}/x.png'], "can't be written"),

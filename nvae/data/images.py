@@ -280,9 +280,9 @@ def decode(path, m:ModelConfig, # of an image file, an open one, or its bytes
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-025
 def cache_dir()->Path:
-    "Where decoded images are kept: $NVAE_CACHE, or nvae in the user's cache folder"
+    "Where decoded images are kept: $NVAE_CACHE, or nvae in the user's cache folder; raises `BadInput` for no path"
     own = os.environ.get('NVAE_CACHE')
-    if own: return Path(own).expanduser()
+    if own: return given_path(own, 'folder')
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'nvae'
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-028

@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 
 from ..config import Config
 from ..errors import BadInput
-from ..files import apart, find_asset, replacing, shown
+from ..files import apart, find_asset, given_path, replacing, shown
 from ..machine import best_device
 from ..network.fast import Unfilled, use_fast
 from ..network.model import NVAE
@@ -158,7 +158,7 @@ def demo_file()->Path|None: # models/demo.model
 
 def model_file(path)->Path:
     "The file that is meant: where none is called `demo`, the kit's own model; raises `BadInput` where there is none"
-    given = Path(path).expanduser()
+    given = given_path(path, 'model')
     if given.is_file(): return given
     if str(path) != 'demo': raise BadInput(_NO_FILE.format(shown(path)))
     ours = demo_file()

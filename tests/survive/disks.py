@@ -14,7 +14,7 @@ from .kills import disturb
 DISKS = ('full', 'no inodes', 'read-only')
 GONE = ('its folder deleted', 'the folder of runs deleted', 'its folder renamed')
 WORK = ('fit', 'fit', 'fit', 'export', 'import', 'sample', 'cache', 'board')
-UNFIT = {'read-only': 'free some space', 'gone': 'free some space'}
+UNFIT = dict.fromkeys(('read-only', 'no inodes', 'gone'), 'free some space')
 PRIVATE, RECURSIVE, NAMESPACE = 1 << 18, 1 << 14, 0x20000  # of mount(2) and unshare(2)
 
 
@@ -59,10 +59,15 @@ class Disk:
         if not self.is_mounted: return disturb('disk', 0, 'EROFS' if self.kind == 'read-only' else 'ENOSPC')
         if self.kind == 'full': self._fill()
         if self.kind == 'no inodes': self._use_inodes()
-        if self.kind == 'read-only': subprocess.run(['mount', '-o', 'remount,ro', self.at], check=True)
+        if self.kind == 'read-only': self._forbid()
         if self.kind == GONE[0]: shutil.rmtree(self.at / 'runs/small')
         if self.kind == GONE[1]: shutil.rmtree(self.at / 'runs')
         if self.kind == GONE[2]: os.rename(self.at / 'runs/small', self.at / 'runs/moved')
+
+    def _forbid(self):
+        "Read-only for whoever opens a file from now on; the disk itself can't be, while files are open for writing"
+        subprocess.run(['mount', '--bind', self.at, self.at], check=True)
+        subprocess.run(['mount', '-o', 'remount,bind,ro', self.at], check=True)
 
     def _fill(self):
         filler = self.at / '.filler'
@@ -78,7 +83,7 @@ class Disk:
     def mend(self):
         "Room again"
         if not self.is_mounted: return
-        if self.kind == 'read-only': subprocess.run(['mount', '-o', 'remount,rw', self.at], check=True)
+        if self.kind == 'read-only': subprocess.run(['umount', '--lazy', self.at], check=True)
         (self.at / '.filler').unlink(missing_ok=True)
         shutil.rmtree(self.at / '.fillers', ignore_errors=True)
         if (self.at / 'runs/moved').exists():

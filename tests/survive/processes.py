@@ -21,7 +21,7 @@ VICTIMS = ('kernel, training', 'kernel, starting', 'parent, training', 'parent, 
            'launcher', 'parent of ranks', 'worker', 'kernel of a worker', 'plan', 'scheduler', 'worker of a cluster',
            'closed terminal')
 PLANS = ('worker', 'kernel of a worker', 'plan', 'scheduler', 'worker of a cluster')
-LONG = dict(epochs=20, eval_every=10, ema_decay=0)
+LONG = dict(epochs=8, eval_every=4, ema_decay=0)
 
 
 def cases(rng):

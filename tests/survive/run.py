@@ -170,7 +170,8 @@ def make_materials(folder):
 
 
 def run(parts, seconds, count, seed, out, is_slice=False):
-    "Every case that `out` doesn't hold yet"
+    "Every case that `out` doesn't hold yet; a line says at which commit it was tried"
+    commit = _commit()
     lines = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     done = {(line['part'], line['seed'], line['case']) for line in lines}
     kit.warm()
@@ -180,8 +181,8 @@ def run(parts, seconds, count, seed, out, is_slice=False):
         for part in parts:
             limit = processor(part, is_slice)
             for line in _part(part, seconds, count[part], limit, seed, done, given, folder):
-                lines.append(line)
-                print(json.dumps(line), file=file, flush=True)
+                lines.append(line | dict(commit=commit))
+                print(json.dumps(lines[-1]), file=file, flush=True)
     return lines
 
 
@@ -232,15 +233,20 @@ def failures(lines):
 
 
 def summarise(lines, path):
-    "Counts, seeds, date and commit, for the page of results"
-    line = ['git', '-C', TESTS, 'rev-parse', '--short', 'HEAD']
-    commit = subprocess.run(line, capture_output=True, text=True).stdout.strip()
-    about = dict(date=time.strftime('%Y-%m-%d'), commit=commit)
+    "Counts, seeds, date and commits, for the page of results"
+    date = time.strftime('%Y-%m-%d')
     with open(path, 'w') as file:
         for row in counts_of(lines):
             own = [line for line in lines if line['part'] == row['part']]
             seeds, seconds = sorted({line['seed'] for line in own}), round(sum(line['seconds'] for line in own))
-            print(json.dumps(dict(row, seeds=seeds, seconds=seconds, **about)), file=file)
+            commit = ', '.join(dict.fromkeys(line['commit'] for line in own))
+            print(json.dumps(dict(row, seeds=seeds, seconds=seconds, date=date, commit=commit)), file=file)
+
+
+def _commit()->str:
+    "Of the kit that is tried"
+    line = ['git', '-C', TESTS, 'rev-parse', '--short', 'HEAD']
+    return subprocess.run(line, capture_output=True, text=True).stdout.strip()
 
 
 def shrunk(part, number, seed):
