@@ -14,7 +14,7 @@ from pathlib import Path
 import ipywidgets as W
 
 from .board import Board
-from .controls import button, number, row
+from .controls import button, in_words, number, row
 from .grid import ImageGrid
 from .picks import Picks, as_pick, pictures, recipe_of, recreate
 from ..errors import BadInput
@@ -138,7 +138,7 @@ class CherryBoard(Board):
         columns = max(3, math.ceil(len(items) ** .5))
         self.tray.show(pictures(items), columns, 300, marks=list(recipes), labels=labels)
         self.count.value = f'<span class="nvae-about">{len(items)} of {wanted} picked</span>'
-        earlier = [f'picks of an earlier version of this model: {shown(p)}' for p in self.picks.others()]
+        earlier = [in_words(f'picks of an earlier version of this model: {shown(p)}') for p in self.picks.others()]
         self.old.value = '<br>'.join(earlier)
 
     # --- results
