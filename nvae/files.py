@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['MOST_BYTES', 'MOST_PARTS', 'DEEPEST', 'LONGEST_NUMBER', 'PLAIN', 'Parser', 'replaceable', 'replacing',
-           'write_text', 'clear_leftovers', 'was_written_by_living', 'try_lock', 'locked', 'temporary_folder',
-           'given_path', 'first_free', 'refuse_output', 'put_file', 'disk_words', 'find_asset', 'shown',
-           'Extent', 'PythonParser', 'PlainLoader', 'parse_yaml', 'read_yaml', 'read_bytes', 'read_text',
-           'parse_json', 'read_json']
+           'write_text', 'clear_leftovers', 'apart', 'was_written_by_living', 'try_lock', 'locked',
+           'temporary_folder', 'given_path', 'first_free', 'refuse_output', 'put_file', 'disk_words',
+           'find_asset', 'shown', 'Extent', 'PythonParser', 'PlainLoader', 'parse_yaml', 'read_yaml',
+           'read_bytes', 'read_text', 'parse_json', 'read_json']
 
 # %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-imports
 import errno
@@ -67,7 +67,7 @@ def write_text(path, text:str):
         beside.write_text(text, encoding='utf-8')
 
 # %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-leftovers-code
-_BESIDE = re.compile(r'\..*\.(\d+)(-\d+)?(\.previous)?\.tmp')
+_BESIDE = re.compile(r'\..*\.(\d+)(-\d+)?(\.previous|\.(?P<apart>apart))?\.tmp')
 _SAFETENSORS = re.compile(r'\.tmp[A-Za-z0-9]{6}')
 
 def clear_leftovers(*folders:Path, alone:bool=False): # does nobody else write there?
@@ -75,14 +75,30 @@ def clear_leftovers(*folders:Path, alone:bool=False): # does nobody else write t
     for folder in folders:
         with suppress(OSError):
             for entry in os.scandir(folder):
-                if _is_left_over(entry, alone): Path(entry.path).unlink(missing_ok=True)
+                if _is_left_over(entry, alone): _remove(Path(entry.path))
+
+def _remove(path:Path):
+    "Take a file away, or a folder with all that is in it"
+    if path.is_dir(): shutil.rmtree(path, ignore_errors=True)
+    else: path.unlink(missing_ok=True)
 
 def _is_left_over(entry:os.DirEntry, alone:bool)->bool:
-    "Is this a file beside another one that nobody will finish?"
-    if not entry.is_file(follow_symlinks=False): return False
-    if _SAFETENSORS.fullmatch(entry.name): return alone
+    "Is this a file beside another one, or a folder apart, that nobody will finish?"
     owner = _BESIDE.fullmatch(entry.name)
+    is_folder = owner is not None and owner['apart'] is not None
+    if not (entry.is_dir if is_folder else entry.is_file)(follow_symlinks=False): return False
+    if _SAFETENSORS.fullmatch(entry.name): return alone
     return owner is not None and not was_written_by_living(int(owner[1]), entry.stat().st_mtime)
+
+@contextmanager
+def apart(path): # a file that is to be written
+    "Yields a folder beside a file for as long as this lasts, for a library that writes files of names of its own"
+    folder = Path(path).with_name(f".{Path(path).name[:40]}.{os.getpid()}-{threading.get_ident()}.apart.tmp")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 def was_written_by_living(pid:int, when:float)->bool: # seconds since 1970, as of a file's last change
     "Does a process of this number live, and did it then?"

@@ -217,12 +217,6 @@ def test_what_was_silent_is_an_event(tmp_path):
     assert 'no better than before the first step' in said[2]
 
 
-def test_never_is_an_interval(tmp_path):
-    never = math.inf
-    run = trained(config(epochs=1, checkpoint_every=never, eval_every=never, preview_every=never), tmp_path)
-    assert read_checkpoint(run.checkpoint)['progress']['step'] == 5
-
-
 def test_a_network_without_batch_normalisation(tmp_path):
     run = trained(config(epochs=1, model=dict(n_scales=1, n_groups=1, n_pre_blocks=0)), tmp_path)
     assert not any('running_var' in name for name in read_file(run.model)['weights'])

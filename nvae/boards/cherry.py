@@ -13,13 +13,14 @@ from pathlib import Path
 
 import ipywidgets as W
 
-from .board import Board
+from .board import Board, unused
 from .controls import button, in_words, number, row
 from .grid import ImageGrid
 from .picks import Picks, as_pick, pictures, recipe_of, recreate
 from ..errors import BadInput
-from ..files import shown, write_text
+from ..files import given_path, put_file, shown
 from ..plots.pictures import image_grid
+from ..sampling.provenance import read_picks
 
 # %% ../../nbs/engine/boards/08_cherry.ipynb #17e-cherry-board-006
 class CherryBoard(Board):
@@ -151,11 +152,12 @@ class CherryBoard(Board):
     def save(self, path=None)->Path: # a PNG file; none: a new one beside the model
         "Save the tray as one picture, and beside it the recipes as JSON; raises `BadInput` while the tray is empty"
         items = self._some_picks()
-        path = self.keep(image_grid(pictures(items)), path, 'picks.png', [recipe_of(pick) for pick in items])
-        beside = path.with_suffix('.json')
-        write_text(beside, json.dumps(self.picks.contents()))
-        self.note.say(f'saved {shown(path)} and {beside.name}')
-        return path
+        picture = given_path(path) if path else unused(self.studio.home / 'pictures/picks.png')
+        beside = _for_picks(picture.with_suffix('.json'))
+        self.keep(image_grid(pictures(items)), picture, picture.name, [recipe_of(pick) for pick in items])
+        put_file(beside, lambda path: path.write_text(json.dumps(self.picks.contents())))
+        self.note.say(f'saved {shown(picture)} and {beside.name}')
+        return picture
 
     def check(self):
         "Draw all picks again and say whether every pixel is the same; raises `BadInput` while the tray is empty"
@@ -167,3 +169,11 @@ class CherryBoard(Board):
         picks = self.picks.items
         recreate(picks, self.studio)
         self.note.say(f'{len(picks)} picks made again, bit for bit')
+
+def _for_picks(path:Path)->Path:
+    "The path; raises `BadInput` where a file of somebody else has it"
+    try:
+        if path.exists(): read_picks(path)
+    except BadInput:
+        raise BadInput(f"{shown(path)} is there and no file of picks: choose another name") from None
+    return path

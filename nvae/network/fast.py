@@ -174,6 +174,5 @@ class Unfilled(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in (nn.init.kaiming_uniform_, nn.init.uniform_): return kwargs['tensor']
         if func is torch.rand: return torch.empty(*args, **kwargs)
-        if func is torch.linalg.vector_norm: # also of PyTorch's meta device, whose arithmetic is slow to import
-            return torch.empty(len(args[0]), 1, 1, 1, device='cpu')
+        if func is torch.linalg.vector_norm: return args[0].new_empty(len(args[0]), 1, 1, 1)
         return func(*args, **kwargs)

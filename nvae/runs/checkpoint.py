@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHOD', 'FORMAT', 'IMPORT_HINT', 'FIRST_HEADER', 'SETTINGS_V1', 'digest', 'check_format', 'save_model',
            'refuse_not_finite', 'in_half', 'fits_half', 'demo_file', 'model_file', 'Contents', 'check_kinds',
-           'read_checkpoint', 'read_file', 'is_whole', 'load_model', 'refuse_misfit', 'refuse_unlike',
+           'read_checkpoint', 'read_file', 'is_whole', 'load_model', 'refuse_larger', 'refuse_unlike',
            'model_hash', 'model_hash_v1', 'is_hash_of', 'previous', 'save_checkpoint', 'keep_previous',
            'newest_checkpoint']
 
@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 
 from ..config import Config
 from ..errors import BadInput
-from ..files import find_asset, given_path, parse_json, replacing, shown
+from ..files import apart, find_asset, given_path, parse_json, replacing, shown
 from ..machine import best_device
 from ..network.fast import Unfilled, use_fast
 from ..network.model import NVAE
@@ -93,7 +93,9 @@ def save_model(model:NVAE, path, # what to keep, and where: NAME.model
 def _write_safetensors(weights, path, header):
     "To the disk; raises `OSError`, which safetensors hides behind an error of its own when the disk is full"
     try:
-        save_file(weights, path, header)
+        with apart(path) as folder: # safetensors' own temporary files lie there
+            save_file(weights, folder / path.name, header)
+            os.replace(folder / path.name, path)
     except SafetensorError as e:
         refused = re.search(r'os error (\d+)', str(e))
         if refused is None: raise
@@ -288,8 +290,9 @@ def load_model(path,        # a `.model` or a `.checkpoint`, or `demo`
     "The network in a file, rebuilt from the configuration in that file; raises `BadInput` naming what is wrong with it"
     content = read_file(path)
     cfg = Config.from_dict(content['config'], shown(path))
-    refuse_misfit(cfg, content['weights'], path)
+    refuse_larger(cfg, content['weights'], path)
     with Unfilled(): model = NVAE(cfg) # no number of it is drawn, each comes from the file
+    refuse_unlike(content['weights'], model.state_dict(), shown(path), "the network of its own configuration")
     model.load_state_dict(content['weights'])
     model.facts, model.method, model.digest = (content[key] for key in ('facts', 'method', 'digest'))
     layout = torch.channels_last if model.config.train.channels_last else torch.contiguous_format
@@ -297,16 +300,13 @@ def load_model(path,        # a `.model` or a `.checkpoint`, or `demo`
 
 _TOO_LARGE = "{} doesn't fit the network of its own configuration: that has more parts than the file has weights"
 
-def refuse_misfit(cfg:Config, weights:dict, path):
-    "Raises `BadInput` for a configuration of another network than the weights are of, before any memory is asked for"
+def refuse_larger(cfg:Config, weights:dict, path):
+    "Raises `BadInput` for a configuration of a larger network than the weights are of, before any memory is asked for"
     m, n = cfg.model, len(weights)
     is_bounded = m.n_scales <= n and m.n_groups <= n # before each group is counted
-    if not is_bounded or _least_parts(m) > n: raise BadInput(_TOO_LARGE.format(shown(path)))
-    try:
-        with torch.device('meta'), Unfilled(): own = NVAE(cfg).state_dict() # shapes without numbers
-    except (RuntimeError, OverflowError): # sizes beyond 64 bits
-        raise BadInput(_TOO_LARGE.format(shown(path))) from None
-    refuse_unlike(weights, own, shown(path), "the network of its own configuration")
+    numbers = sum(v.numel() for v in weights.values())
+    if not is_bounded or _least_parts(m) > n or m.rough_parameters > 4*numbers + 10**6:
+        raise BadInput(_TOO_LARGE.format(shown(path)))
 
 def _least_parts(m):
     "Fewer parts than any network of these settings has weights"

@@ -152,7 +152,7 @@ def like(file_of,               # a PNG, or a file of picks, that nvae saved
     said = checked(Said, meta, f"what {name} says of itself is not what nvae writes")
     recipes = recipes_in(meta)
     if not recipes:
-        made = f"it was made by: {printable(said.command)}" if said.command else "so it can't be drawn again"
+        made = f"it was made by: {printable(said.command, 800)}" if said.command else "so it can't be drawn again"
         raise BadInput(f"{name} wasn't drawn from the prior; {made}")
     _check_grid(said.grid, sum(r.n if r.index is None else 1 for r in recipes), name)
     source = file or _model_of(name, said.model)

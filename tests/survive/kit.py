@@ -16,7 +16,7 @@ INSIDE = dict(  # what the front door doesn't offer: name, module
 WARMED = ('nvae.cli', 'nvae.cli.training', 'nvae.cli.models', 'nvae.cli.pictures', 'nvae.training.fit',
           'nvae.interop', 'nvae.boards.picks', 'nvae.boards.cherry', 'nvae.boards.explore', 'nvae.boards.interpolate',
           'nvae.boards.step', 'nvae.boards.sample', 'nvae.data.sources', 'nvae.schedule.plan',
-          'nvae.evaluation.likelihood')
+          'nvae.evaluation.likelihood', 'torch._dynamo')
 MODEL = dict(image_size=16, channels=8, n_scales=2, n_groups=1, z_channels=2, n_mix=2, n_pre_cells=1, n_post_cells=1,
              enc_cells=1, dec_cells=1)
 TRAIN = dict(epochs=2, batch_size=8, lr_warmup=.2, kl_warmup=1, tracker='none', preview_every=100, ema_decay=.9,
