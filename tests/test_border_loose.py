@@ -5,9 +5,11 @@ import time
 
 import pytest
 import torch
-from small_models import small_network
+from small_models import small_network, small_run
 from training import config, loaders
 
+from nvae.boards.cherry import CherryBoard
+from nvae.boards.sample import SampleBoard
 from nvae.boards.session import list_models, runs_folder
 from nvae.cli.main import main
 from nvae.config import Config, DataConfig, find_config
@@ -58,7 +60,7 @@ def test_a_damaged_cache_is_a_remark(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('NVAE_CACHE', str(tmp_path))
     small = dict(model=dict(image_size=16), data=dict(n_train=8, n_test=8), train=dict(batch_size=4))
     whole = dataloaders(Config.from_dict(small))
-    assert whole.info['remarks'] == []
+    assert 'remarks' not in whole.info
     for pixels in tmp_path.glob('*/pixels.u8'): pixels.write_bytes(b'')
     again = dataloaders(Config.from_dict(small))
     assert [remark.rpartition(' damaged ')[2] for remark in again.info['remarks']] == [
@@ -110,6 +112,18 @@ def test_lines_with_what_is_no_path(line, path, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert said.count('\n') == 1 and said.isprintable() is False and '\0' not in said, said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('kind', [SampleBoard, CherryBoard])
+def test_boards_save_where_there_can_be_a_file(kind, tmp_path, monkeypatch):
+    small_run(tmp_path / 'runs')
+    monkeypatch.chdir(tmp_path)
+    board = kind('small', iterations=0, n=2, runs=tmp_path / 'runs').wait()
+    if kind is CherryBoard: board.pick(0)
+    before = sorted(tmp_path.rglob('*'))
+    for path in IMPOSSIBLE:
+        with pytest.raises(BadInput, match="can't be the name of a file|there is no home folder"): board.save(path)
+    assert sorted(tmp_path.rglob('*')) == before
 
 
 def test_home_is_meant_by_a_tilde(tmp_path, monkeypatch):

@@ -152,7 +152,7 @@ class CherryBoard(Board):
     def save(self, path=None)->Path: # a PNG file; none: a new one beside the model
         "Save the tray as one picture, and beside it the recipes as JSON; raises `BadInput` while the tray is empty"
         items = self._some_picks()
-        picture = given_path(path) if path else unused(self.studio.home / 'pictures/picks.png')
+        picture = unused(self.studio.home / 'pictures/picks.png') if path is None else given_path(path)
         beside = _for_picks(picture.with_suffix('.json'))
         self.keep(image_grid(pictures(items)), picture, picture.name, [recipe_of(pick) for pick in items])
         put_file(beside, lambda path: path.write_text(json.dumps(self.picks.contents())))

@@ -43,7 +43,8 @@ def embedded(cfg:Config, progress:bool=True)->Source:
     n_train, n_test = cfg.data.n_train or N_FACES[0], cfg.data.n_test or N_FACES[1]
     info = dict(split='drawn apart', drawing_version=drawing_version, drawing_seed=cfg.data.split_seed)
     train, test = _faces(cfg, 0, n_train, progress), _faces(cfg, FIRST_TEST_FACE, n_test, progress)
-    return Source(train, test, dict(info, remarks=train.remarks + test.remarks))
+    if train.remarks or test.remarks: info['remarks'] = train.remarks + test.remarks
+    return Source(train, test, info)
 
 def _faces(cfg, first, n, progress):
     "n faces from some number on, drawn or from the cache"
