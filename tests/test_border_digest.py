@@ -209,11 +209,11 @@ def test_what_was_silent_is_an_event(tmp_path):
     trained(cfg, tmp_path)
     cfg, run = config(epochs=1.2, lr=1e-9, lr_warmup=0, lr_min=0), RunDir(tmp_path/'small')
     others = loaders_from(cfg, torch.rand(40, 3, 16, 16), torch.rand(8, 3, 16, 16))
-    others.info.update(skipped=['a.txt'], root='photos')
+    others.info.update(remarks=['skipped 1 of 49 files that are no images: a.txt'])
     fit(cfg, open_run(cfg, tmp_path), others)
     said = [message for _, message in read_status(run)['events']]
     assert said[:2] == ['the data are not the same as when this run began',
-                        '1 files of photos are no images, and are left out']
+                        'skipped 1 of 49 files that are no images: a.txt']
     assert 'no better than before the first step' in said[2]
 
 

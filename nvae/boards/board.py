@@ -21,7 +21,7 @@ from .controls import Line, ModelPicker, Temperatures, button, number, row
 from .grid import ImageGrid
 from .session import Drawing, Newest, Studio, Superseded, asked, forget_oldest
 from ..errors import BadInput, nearest, printable
-from ..files import shown
+from ..files import given_path, shown
 from ..plots.pictures import image_grid, save_png
 
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-n000
@@ -294,7 +294,7 @@ class Board(Panel):
 
     def keep(self, picture, path, name:str, recipes, **made)->Path: # path: none, a new file of this name
         "Save a picture that says how it was made, beside the model where no path is given; the note says where"
-        path = Path(path) if path else unused(self.studio.home / 'pictures' / name)
+        path = unused(self.studio.home / 'pictures' / name) if path is None else given_path(path)
         save_png(picture, path, self.studio.provenance(recipes, **made))
         self.note.say(f'saved {shown(path)}')
         return path

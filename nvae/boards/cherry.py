@@ -14,7 +14,7 @@ from pathlib import Path
 import ipywidgets as W
 
 from .board import Board, unused
-from .controls import button, number, row
+from .controls import button, in_words, number, row
 from .grid import ImageGrid
 from .picks import Picks, as_pick, pictures, recipe_of, recreate
 from ..errors import BadInput
@@ -139,7 +139,7 @@ class CherryBoard(Board):
         columns = max(3, math.ceil(len(items) ** .5))
         self.tray.show(pictures(items), columns, 300, marks=list(recipes), labels=labels)
         self.count.value = f'<span class="nvae-about">{len(items)} of {wanted} picked</span>'
-        earlier = [f'picks of an earlier version of this model: {shown(p)}' for p in self.picks.others()]
+        earlier = [in_words(f'picks of an earlier version of this model: {shown(p)}') for p in self.picks.others()]
         self.old.value = '<br>'.join(earlier)
 
     # --- results
@@ -152,7 +152,7 @@ class CherryBoard(Board):
     def save(self, path=None)->Path: # a PNG file; none: a new one beside the model
         "Save the tray as one picture, and beside it the recipes as JSON; raises `BadInput` while the tray is empty"
         items = self._some_picks()
-        picture = given_path(path) if path else unused(self.studio.home / 'pictures/picks.png')
+        picture = unused(self.studio.home / 'pictures/picks.png') if path is None else given_path(path)
         beside = _for_picks(picture.with_suffix('.json'))
         self.keep(image_grid(pictures(items)), picture, picture.name, [recipe_of(pick) for pick in items])
         put_file(beside, lambda path: path.write_text(json.dumps(self.picks.contents())))

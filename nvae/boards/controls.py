@@ -151,7 +151,7 @@ def row(*children, align='center'):
 
 def in_words(text:str)->str:
     "Text as HTML; what stands in backticks is typed"
-    return re.sub('`([^`]+)`', r'<code>\1</code>', html.escape(text))
+    return re.sub('`([^`]+)`', r'<code>\1</code>', html.escape(printable(text, 1000)))
 
 log = logging.getLogger('nvae.boards')
 

@@ -29,7 +29,7 @@ from papermill.parameterize import parameterize_notebook
 from .session import find_model, runs_folder
 from ..errors import BadInput
 from ..files import find_asset
-from ..machine import free_port
+from ..machine import child_environment, free_port
 
 # %% ../../nbs/engine/boards/13_server.ipynb #17i-apps-006
 BOARDS = dict(sample='workbench/01_sample', cherry='workbench/02_cherry_pick', explore='workbench/03_explore',
@@ -85,9 +85,10 @@ class Server(contextlib.AbstractContextManager):
         self.log = tempfile.TemporaryFile('w+')
         self.settings = tempfile.TemporaryDirectory(prefix=f'nvae-{os.getpid()}-')
         config = dict(JUPYTER_CONFIG_PATH=without_questions(self.settings.name))
+        environment = {**child_environment(), **config, **env, 'JUPYTER_TOKEN': token}
         self.process = subprocess.Popen(
-            [*COMMANDS[server](port, place), *more], env={**os.environ, **config, **env, 'JUPYTER_TOKEN': token},
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
+            [*COMMANDS[server](port, place), *more], env=environment, stdin=subprocess.DEVNULL, stdout=self.log,
+            stderr=self.log, start_new_session=True)
         try: self._wait_until_it_listens(port)
         except BaseException:
             self.close()

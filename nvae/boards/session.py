@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..errors import BadInput
+from ..errors import BadInput, printable
+from ..files import given_path
 from ..machine import keep_memory
 from ..runs.checkpoint import demo_file, load_model, model_file, model_hash
 from ..sampling.provenance import provenance
@@ -28,23 +29,23 @@ def runs_folder(start=None # a folder; none: where we are
                )->Path:
     "$NVAE_RUNS, or the nearest `runs` folder, here or above; where there is none, the one that would be made here"
     own = os.environ.get('NVAE_RUNS')
-    if start is None and own: return Path(own).resolve()
-    start = Path(start or '.').resolve()
+    if start is None and own: return given_path(own, 'folder').resolve()
+    start = given_path(start or '.', 'folder').resolve()
     for folder in (start, *start.parents):
         if (folder / 'runs').is_dir(): return folder / 'runs'
     return start / 'runs'
 
 def name_in_list(path:Path, taken=())->str:
     "RUN for runs/RUN/RUN.model where that name is free, RUN/FILE otherwise"
-    if path.stem == path.parent.name and path.stem not in taken: return path.stem
-    return f'{path.parent.name}/{path.name}'
+    is_plain = path.stem == path.parent.name and path.stem not in taken
+    return printable(path.stem if is_plain else f'{path.parent.name}/{path.name}')
 
 def list_models(runs=None)->dict[str, Path]: # name → file
     "Every trained model under `runs`, newest first, then the demo. A checkpoint counts where its run has no model yet."
-    runs = Path(runs or runs_folder())
-    models = list(runs.glob('*/[!.]*.model'))
+    runs = given_path(runs or runs_folder(), 'folder')
+    models, checkpoints = ([p for p in runs.glob(f'*/[!.]*.{kind}') if p.is_file()] for kind in ('model', 'checkpoint'))
     finished = {p.parent for p in models}
-    going = [p for p in runs.glob('*/[!.]*.checkpoint') if p.parent not in finished]
+    going = [p for p in checkpoints if p.parent not in finished]
     files = sorted([*models, *going], key=lambda p: (p.suffix == '.model', p.stat().st_mtime), reverse=True)
     demo = demo_file()
     own = {'demo': demo} if demo else {}
@@ -108,7 +109,7 @@ KEPT = 64 # settings whose statistics a studio keeps; the slider of one temperat
 class Studio:
     "A model, loaded once, and what was estimated for it"
     def __init__(self, runs=None): # the folder of all runs; none: the nearest
-        self.runs = Path(runs or runs_folder())
+        self.runs = given_path(runs or runs_folder(), 'folder')
         self.file, self.model, self.sha256 = None, None, None # a model, its file and its hash, once one is loaded
         self.kept = {}  # (temperature, iterations) → statistics; those that were used last are at the end
         self.begun = {} # what the last recipe began with, for `drawn`

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from nvae.cli.options import (
+    A_FILE,
     IMAGES,
     PASSES,
     PROCESSES,
@@ -26,6 +27,7 @@ from nvae.cli.options import (
     parse_temperature,
     switch,
 )
+from ..errors import printable
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-038
 def about(path)->dict: # plain values
@@ -47,7 +49,7 @@ def info(file: File, as_json: Json = False):
     lines = {k: v for k, v in known.items() if k not in ('facts', 'config')} | known['facts']
     lines['digest'] = known['digest'] or "none: the file is from before there was one, and damage may go unnoticed"
     for k, v in lines.items():
-        print(f'{k:<17} {v}')
+        print(f'{printable(k):<17} {printable(v, 2000)}')
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-054
 @example('evaluate runs/quickstart/quickstart.model --importance-samples 100 --limit 500')
@@ -65,7 +67,7 @@ def evaluate(
     iterations: Annotated[int, option('--iterations', 'N',
         "passes that estimate BatchNorm's averages for them", **PASSES)] = 20,
     inception: Annotated[Path | None, option('--inception', 'FILE',
-        "the Inception network's weights, where they can't be fetched")] = None,
+        "the Inception network's weights, where they can't be fetched", **A_FILE)] = None,
     batch_size: Annotated[int, option('--batch-size', 'N', 'images times draws in memory at once', **IMAGES)] = 64,
     seed: Seed = 0, as_json: Json = False):
     "Measure how probable a model finds images it has not seen. Bits per dimension, or nats, and what each group does."
@@ -92,7 +94,7 @@ def tell(text:str):
         raise
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-059
-Written = Annotated[Path, argument('OUT', 'the .model to write')]
+Written = Annotated[Path, argument('OUT', 'the .model to write', **A_FILE)]
 
 Force = Annotated[bool, switch('--force', 'replace OUT even where it is no model')]
 
@@ -106,7 +108,7 @@ def write_model(model, out:Path, source, force=False, half=False, **facts)->Path
 
 @example('import checkpoint.pt celeba64.model')
 def import_official(
-    official: Annotated[Path, argument('OFFICIAL', "the official code's checkpoint.pt")], out: Written,
+    official: Annotated[Path, argument('OFFICIAL', "the official code's checkpoint.pt", **A_FILE)], out: Written,
     image_size: Annotated[int | None, option('--image-size', 'N',
         "height and width of the images, where the name of the data set doesn't tell", min=1, max=4096)] = None,
     channels: Annotated[int | None, option('--channels', 'N', 'their colours: 1 (grey) or 3', min=1, max=3)] = None,

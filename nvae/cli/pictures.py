@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from nvae.cli.options import (
+    A_FILE,
     IMAGES,
     PASSES,
     SEEDS,
@@ -44,14 +45,15 @@ Iterations = Annotated[int, argument('ITERATIONS',
     "passes of 32 images over which BatchNorm's averages are estimated anew; 20 if not given, 0 keeps "
     "the stored ones", **PASSES)]
 Count = Annotated[int, option('--n', 'N', 'images', **IMAGES)]
-Out = Annotated[Path | None, option('--out', 'FILE.png', 'where the picture goes; a name is made up if not given')]
+Out = Annotated[Path | None, option('--out', 'FILE.png', 'where the picture goes; a name is made up if not given',
+    **A_FILE)]
 Pixels = Annotated[Literal['mean', 'sample'], option('--pixels', 'mean|sample',
     "the likelihood's mean, or pixels drawn from it at the same temperature")]
 Groups = Annotated[list[str] | None, option('--group', 'G',
     "only this group (0 is the coarsest) or 'scale S' (0 is the largest); as often as needed; all if not given")]
 App = Annotated[bool, switch('--app', 'open a page in the browser instead, with sliders and buttons')]
-Picture = Annotated[Path, argument('IMAGE1', 'an image file')]
-Picture2 = Annotated[Path, argument('IMAGE2', 'another')]
+Picture = Annotated[Path, argument('IMAGE1', 'an image file', **A_FILE)]
+Picture2 = Annotated[Path, argument('IMAGE2', 'another', **A_FILE)]
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-028
 def in_browser(board:str, out, file, **parameters): # of the board's notebook
@@ -93,7 +95,7 @@ def sample(
     file: File = None, temperature: Temperature = None, iterations: Iterations = 20, n: Count = 9,
     pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None,
     like: Annotated[Path | None, option('--like', 'PNG',
-        'draw a saved picture, or a file of picks, again; FILE only where the model has moved')] = None,
+        'draw a saved picture, or a file of picks, again; FILE only where the model has moved', **A_FILE)] = None,
     sweep: Annotated[object, option('--sweep', 'T,T,...',
         'the same noise at each of these temperatures, one row for each, in place of '
         'TEMPERATURE', parser=parse_sweep)] = None,
@@ -189,7 +191,7 @@ def command_line(verb:str, *arguments, **options)->str: # options: as they are t
 @example('reconstruct runs/quickstart/quickstart.model anna.png berta.png --groups 2 --temperature 0.7')
 def reconstruct(
     file: File,
-    images: Annotated[list[Path], argument('IMAGE', 'image files')],
+    images: Annotated[list[Path], argument('IMAGE', 'image files', **A_FILE)],
     n_groups: Annotated[int | None, option('--groups', 'K',
         'take only the K coarsest groups from the image; all if not given', min=0)] = None,
     temperature: Annotated[object, option('--temperature', 'T',

@@ -21,7 +21,6 @@ import os
 import re
 import shutil
 import stat
-import sys
 import time
 import uuid
 import zlib
@@ -283,7 +282,7 @@ def cache_dir()->Path:
     "Where decoded images are kept: $NVAE_CACHE, or nvae in the user's cache folder; raises `BadInput` for no path"
     own = os.environ.get('NVAE_CACHE')
     if own: return given_path(own, 'folder')
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'nvae'
+    return given_path(os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'folder') / 'nvae'
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-028
 class Pixels:
@@ -293,6 +292,7 @@ class Pixels:
                  factors:dict | None=None):           # name → (N,) array, for the embedded faces
         self.flat, self.sizes, self.channels = flat, sizes, channels
         self.info, self.factors = info or {}, factors
+        self.remarks = [] # what a person should know of them, a sentence each
         lengths = sizes.prod(1, dtype=np.int64) * channels
         self.starts = np.concatenate([[0], np.cumsum(lengths)])
         self.images = None # uint8 (N, C, H, W), where of one size
@@ -333,8 +333,9 @@ def cached(name:str, key, # what the images are, for people; plain values: every
     path = cache_dir() / f'{name}-{hashlib.sha256(json.dumps([name, key]).encode()).hexdigest()[:16]}'
     try:
         _clear_half_written(path.parent)
+        remarks = []
         for _ in range(3): # others may put the same damaged set away at this moment
-            pixels = _kept_set(path, channels, progress)
+            pixels = _kept_set(path, channels, progress, remarks)
             if pixels is not None: return pixels
             _write_set(path, blocks)
     except OSError as e:
@@ -343,13 +344,15 @@ def cached(name:str, key, # what the images are, for people; plain values: every
     raise BadInput(f"the cache {shown(path.parent)} gives back other images than were written, three times; "
                    "look after that disk, or set NVAE_CACHE to a folder on another one")
 
-def _kept_set(path, channels, progress):
-    "A set that is there and whole, or None; one that is damaged is put away"
+def _kept_set(path, channels, progress, remarks):
+    "A set that is there and whole, with the remarks, or None; one that is damaged is put away, with a remark"
     if not path.is_dir(): return None
     try:
-        return _checked_set(path, channels, progress)
+        pixels = _checked_set(path, channels, progress)
+        pixels.remarks += remarks
+        return pixels
     except DamagedSet as e:
-        print(f"the cached images {shown(path)} are damaged ({e}) and made anew", file=sys.stderr)
+        remarks.append(f"the cached images {shown(path)} are damaged ({e}) and made anew")
     aside = _beside(path)
     with suppress(FileNotFoundError): # another process was faster
         path.rename(aside)

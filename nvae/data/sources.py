@@ -42,7 +42,9 @@ def embedded(cfg:Config, progress:bool=True)->Source:
     "The drawn faces, training and test"
     n_train, n_test = cfg.data.n_train or N_FACES[0], cfg.data.n_test or N_FACES[1]
     info = dict(split='drawn apart', drawing_version=drawing_version, drawing_seed=cfg.data.split_seed)
-    return Source(_faces(cfg, 0, n_train, progress), _faces(cfg, FIRST_TEST_FACE, n_test, progress), info)
+    train, test = _faces(cfg, 0, n_train, progress), _faces(cfg, FIRST_TEST_FACE, n_test, progress)
+    if train.remarks or test.remarks: info['remarks'] = train.remarks + test.remarks
+    return Source(train, test, info)
 
 def _faces(cfg, first, n, progress):
     "n faces from some number on, drawn or from the cache"
@@ -165,7 +167,8 @@ def folder(cfg:Config, progress:bool=True)->Source:
         if not len(pixels):
             raise BadInput(f"{shown(root)} (data.root): none of its {part} files can be read as an image "
                            f"({named(skipped, 3)})")
-    remarks = split.remarks + about_skipped(skipped, len(split.train + split.test + split.others))
+    remarks = train.remarks + test.remarks + split.remarks
+    remarks += about_skipped(skipped, len(split.train + split.test + split.others))
     read = [root / name for name in split.train[:d.n_train] if name not in set(unread)]
     remarks += about_values(train, read, m)
     about = dict(root=str(root), split=split.source, test_files=test_files, skipped=skipped, remarks=remarks,
@@ -261,7 +264,7 @@ def celeba(cfg:Config, progress:bool=True)->Source:
     folder, table = base / 'img_align_celeba', base / 'list_eval_partition.txt'
     if not (folder.is_dir() and table.is_file()):
         fetch(cfg, 'CelebA', f'celeba/{folder.name}/ with {table.name} beside it')
-    about = dict(root=str(set_root(cfg)), split="its own, 'valid' held out", skipped=[],
+    about = dict(root=str(set_root(cfg)), split="its own, 'valid' held out", skipped=[], remarks=[],
                  resized=f'box {CELEBA_BOX} to {cfg.model.size}')
     try:
         names, parts = np.loadtxt(table, str, unpack=True)
@@ -275,7 +278,8 @@ def celeba(cfg:Config, progress:bool=True)->Source:
             if not regular(file): raise BadInput(f"celeba: {shown(file)} is named in {table.name} but isn't there")
         sets.append(decoded(folder, files, cfg.model, box=CELEBA_BOX, progress=progress))
         about['skipped'] += sets[-1].info['skipped']
-    about['remarks'] = about_skipped(about['skipped'], sum(map(len, sets)) + len(about['skipped']))
+        about['remarks'] += sets[-1].remarks
+    about['remarks'] += about_skipped(about['skipped'], sum(map(len, sets)) + len(about['skipped']))
     return Source(*sets, about)
 
 # %% ../../nbs/engine/data/03_sources.ipynb #02-data-041

@@ -7,16 +7,16 @@ __all__ = ['INCEPTION', 'gap_images', 'fid_metric', 'frechet', 'fid']
 
 # %% ../../nbs/4_using/05_fid.ipynb #4-using-05-fid-imports
 import math
+import os
 import pickle
 from http.client import HTTPException
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from ..errors import BadInput
+from ..errors import BadInput, printable
 from .likelihood import as_batches, counted, n_available
-from ..files import shown
+from ..files import given_path, shown
 from ..network.model import NVAE
 from ..noise import draw_noise
 from ..runs.checkpoint import model_hash
@@ -43,8 +43,10 @@ def fid_metric(feature:nn.Module|None=None, # (B, C, H, W) in [0, 1] → (B, F);
               ):                            # a torchmetrics metric
     "The distance over a feature network; raises `BadInput` that says how to provide Inception where it isn't to be had"
     from torchmetrics.image.fid import FrechetInceptionDistance
-    if weights is not None and not Path(weights).is_file():
-        raise BadInput(f"there is no file {shown(weights)}; Inception's weights are {INCEPTION}, {_RELEASES}")
+    if weights is not None: weights = given_path(weights)
+    if weights is not None and not os.path.isfile(weights):
+        raise BadInput(f"there is no file {printable(shown(weights))}; "
+                       f"Inception's weights are {INCEPTION}, {_RELEASES}")
     if feature is not None: return FrechetInceptionDistance(feature=feature, normalize=True)
     path = None if weights is None else str(weights)
     try:

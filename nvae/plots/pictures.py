@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from ..errors import BadInput
-from ..files import given_path, put_file, shown
+from ..files import given_path, parse_json, put_file, shown
 from .curves import GREY
 
 # %% ../../nbs/engine/plots/00_pictures.ipynb #01-viz-011
@@ -99,7 +99,7 @@ def save_png(image:Image.Image, path, meta:dict | None=None)->Path: # meta: plai
 
 def refuse_other_format(path):
     "Raises `BadInput` for the ending of another kind of picture: only a PNG carries how it was made"
-    ending = Path(path).suffix.lower()
+    ending = given_path(path).suffix.lower()
     if Image.registered_extensions().get(ending, 'PNG') == 'PNG': return
     raise BadInput(f"{shown(path)}: pictures are written as PNG, which carries how they were made: "
                    f"call it {Path(path).stem}.png, and convert it after that")
@@ -113,8 +113,8 @@ def read_png_meta(path)->dict: # what `save_png` was given
             text = getattr(image, 'text', {}).get('nvae', '')
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as e:
         raise BadInput(f"{shown(path)} is not an image that can be read ({e})") from None
-    with suppress(ValueError):
-        meta = json.loads(text)
+    with suppress(BadInput):
+        meta = parse_json(text, 'what the picture says of itself')
         if isinstance(meta, dict): return meta
     raise BadInput(f"{shown(path)} doesn't say how it was made: only PNG files saved by nvae carry that")
 
@@ -135,5 +135,5 @@ def film(images,             # frames (N, C, H, W): floats in [0, 1], or uint8
 
 def save_film(images, path, ms:int=90, scale:int=1)->Path: # as for `film`; the path ends in one of `FILMS`
     "Write a film. Raises `BadInput` for another ending, or where it can't be written."
-    content = film(images, ms, Path(path).suffix, scale)
+    content = film(images, ms, given_path(path).suffix, scale)
     return put_file(path, lambda beside: beside.write_bytes(content))

@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 
 from ..config import Config
 from ..errors import BadInput
-from ..files import apart, find_asset, given_path, replacing, shown
+from ..files import apart, find_asset, given_path, parse_json, replacing, shown
 from ..machine import best_device
 from ..network.fast import Unfilled, use_fast
 from ..network.model import NVAE
@@ -158,8 +158,8 @@ def demo_file()->Path|None: # models/demo.model
 
 def model_file(path)->Path:
     "The file that is meant: where none is called `demo`, the kit's own model; raises `BadInput` where there is none"
-    given = given_path(path, 'model')
-    if given.is_file(): return given
+    given = given_path(path)
+    if os.path.isfile(given): return given
     if str(path) != 'demo': raise BadInput(_NO_FILE.format(shown(path)))
     ours = demo_file()
     if ours is None: raise BadInput(_NO_DEMO)
@@ -204,8 +204,9 @@ def _read_safetensors(path)->dict: # as `read_file`
             found = header.pop('digest', None)
             is_true = header.keys() <= FIRST_HEADER if found is None else found == _digest_of_model(header, weights)
             if not is_true: raise ValueError(_OTHERS)
-            content = dict(config=json.loads(header['config']), facts=json.loads(header.get('facts', '{}')),
-                           method=int(header.get('method', 1)))
+            where = f'the header of {shown(path)}'
+            content = dict(config=parse_json(header['config'], where), method=int(header.get('method', 1)),
+                           facts=parse_json(header.get('facts', '{}'), where))
     except BadInput: raise
     except OSError as e: raise _unreadable(path, e) from None
     except Exception as e: raise _damaged(path, e, _FOR_USE) from None # safetensors' own, and what JSON raises

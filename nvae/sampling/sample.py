@@ -12,7 +12,7 @@ import torch
 
 from ..errors import BadInput
 from ..network.model import NVAE
-from ..noise import draw_noise, group_temperatures
+from ..noise import draw_noise, group_temperatures, noise_in_parts
 from .statistics import estimate_statistics, using_statistics
 
 # %% ../../nbs/3_learning/04_sample.ipynb #13-sampling-n000
@@ -54,8 +54,11 @@ def sample_images(model:NVAE, n:int=9,
     "Unpicked samples from the prior; the model is unchanged afterwards. Raises `BadInput` for n < 1"
     if n < 1: raise BadInput(f"{n} images can't be drawn; ask for at least 1")
     statistics = statistics or estimate_statistics(model, temperature, iterations, seed)
+    images = []
     with using_statistics(model, statistics):
-        images = draw_images(model, draw_noise(model.cfg, n, seed), temperature, pixels, seed)
+        for noise in noise_in_parts(model.cfg, n, seed):
+            images.append(draw_images(model, noise, temperature, pixels, seed + len(images)))
+    images = torch.cat(images)
     return images[are_finite(images, 'left out')]
 
 def temperature_sweep(model:NVAE, n:int=8, temperatures=(0.3, 0.5, 0.7, 0.85, 1.0),

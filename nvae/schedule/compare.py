@@ -14,10 +14,12 @@ import math
 import re
 import statistics
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
 
+from ..errors import BadInput
 from ..files import read_yaml
 from ..plots.curves import PALETTE, figure, styled
 from ..runs.folder import RunDir, read_metrics
@@ -38,9 +40,12 @@ def read_run(run:RunDir)->dict: # plain values
 
 def settings_of(run:RunDir)->dict: # {'train.lr': …}
     "The configuration of a run, one key after the other"
-    config = read_yaml(run.config) if run.config.exists() else {}
-    sections = ('model', 'data', 'train')
-    return {f'{section}.{key}': value for section in sections for key, value in config.get(section, {}).items()}
+    config = None
+    with suppress(BadInput): # it isn't there, or is damaged
+        config = read_yaml(run.config)
+    if not isinstance(config, dict): return {}
+    sections = [(name, config.get(name)) for name in ('model', 'data', 'train')]
+    return {f'{name}.{key}': value for name, keys in sections if isinstance(keys, dict) for key, value in keys.items()}
 
 def pictures_of(run:RunDir)->list: # of paths
     "The samples that were asked for, or those that every training leaves"

@@ -17,8 +17,8 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import BadInput
-from ..files import find_asset, shown, write_text
+from ..errors import BadInput, printable
+from ..files import find_asset, given_path, shown, write_text
 from ..machine import stop_requests
 from ..runs.folder import RunDir, lock_holder, read_status, run_lock
 from ..runs.headless import Ended, ask_to_stop, asked_to_stop, execute, is_done, new_kernel
@@ -138,6 +138,7 @@ class Screen:
         self.jobs, self.runs = jobs, runs
         self.live = None # rich's, in a terminal
         self.said = {}   # name → state
+        self.told = {job.name: self.befell(job) for job in jobs} # name → what befell the run and was said
         self.ends = {}   # of the runs that were complete before
 
     def __enter__(self):
@@ -151,13 +152,30 @@ class Screen:
         if self.live: self.live.stop()
 
     def show(self, slots:dict, ends:dict):
-        "Draw the table, or write what is new"
+        "Draw the table, or write what is new; what befell a run gets a line of its own"
         ends = {**self.ends, **ends}
+        for job in self.jobs:
+            if job.name in slots: self.tell_events(job)
         rows = [live_row(job, self.runs, slots.get(job.name), ends.get(job.name)) for job in self.jobs]
         if self.live:
             self.draw(rows)
         else:
             self.tell(rows)
+
+    def befell(self, job)->list: # of (number, message)
+        "What a run's status says of its steps that were skipped, its data, …"
+        return read_status(job.run(self.runs)).get('events') or []
+
+    def tell_events(self, job):
+        "What befell a run since the last look"
+        for event in self.befell(job):
+            if event in self.told[job.name]: continue
+            self.told[job.name].append(event)
+            line = f'{job.name}: {printable(event[1], 400)}'
+            if self.live:
+                self.live.console.print(line, markup=False, highlight=False)
+            else:
+                print(line, flush=True)
 
     def draw(self, rows):
         "The table, in a terminal"
@@ -212,14 +230,14 @@ def run_plan(path,         # a YAML file
     "Train a plan's runs, or go on with them; raises `BadInput` for what is wrong with it, before anything is started"
     if slots and cluster:
         raise BadInput("--slots says how many to make here, and --cluster that none are made: leave one of them out")
-    runs = Path(runs).resolve()
+    path, runs = given_path(path), given_path(runs, 'folder').resolve()
     jobs = load_plan(path, runs)
     if dry_run:
         print('\n'.join(planned(jobs, runs)))
         return 0
-    folder = RunDir(runs/f'{Path(path).stem}.plan')
+    folder = RunDir(runs/f'{path.stem}.plan')
     with plan_lock(folder):
-        return work_through(jobs, slots, cluster, runs, folder.path, made=Path(path).stat().st_mtime)
+        return work_through(jobs, slots, cluster, runs, folder.path, made=path.stat().st_mtime)
 
 _TAKEN = "this plan is being run by process {pid} on {host}, since {since}"
 

@@ -272,8 +272,8 @@ def start_or_resume(cfg:Config, run:RunDir, loaders)->TrainState:
     before, now = content['data']['info'] if content else state.loaders.info, state.loaders.info
     if any(before.get(k) != now.get(k) for k in ('train_sha256', 'test_sha256')):
         passed_over.append("the data are not the same as when this run began")
-    if skipped := now.get('skipped'):
-        passed_over.append(f"{len(skipped)} files of {now.get('root')} are no images, and are left out")
+    said = {r.get('message') for r in read_metrics(run.metrics)}
+    passed_over += [remark for remark in now.get('remarks', ()) if remark not in said] # once in a run
     for message in passed_over: event(state, message)
     return state
 

@@ -25,7 +25,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, r
 
 from ..config import Config, configured
 from ..errors import BadInput
-from ..files import shown, temporary_folder, write_text
+from ..files import given_path, shown, temporary_folder, write_text
 from ..machine import child_environment, free_port, stop_requests
 from ..network.model import NVAE
 from ..runs.checkpoint import load_model
@@ -54,7 +54,7 @@ def main(args:list|None=None)->int: # the process's own if not given; exit code
         os.environ['ACCELERATE_USE_CPU'] = 'true'
     warnings.filterwarnings('ignore', 'Grad strides do not match')  # a 1×1 filter lies in memory in both orders at once
     cfg = configured(a.name, a.set, a.data)
-    me, run = this_process(), RunDir(Path(a.runs)/cfg.name)
+    me, run = this_process(), RunDir(given_path(a.runs, 'folder')/cfg.name)
     try:
         if me.is_main_process:
             open_run(cfg, a.runs, a.fresh)
@@ -96,6 +96,8 @@ def launcher_arguments(processes:int, *arguments)->list: # on this machine; of `
             '--mixed_precision=no', '--dynamo_backend=no', f'--main_process_port={free_port()}',
             f'--num_cpu_threads_per_process={threads}', '-m', 'nvae.training.launch', *map(str, arguments)]
 
+_SETTINGS = "{compute_environment: LOCAL_MACHINE, distributed_type: MULTI_GPU, mixed_precision: 'no', use_cpu: false}\n"
+
 def check_count(processes:int):
     "Raises `BadInput` for less than one process, and for more processes than there are GPUs"
     if processes < 1: raise BadInput(f"processes: {processes} asked for; 1 or more are needed")
@@ -109,7 +111,10 @@ def check_count(processes:int):
 def launched(run:RunDir, processes:int, out, failures:Path): # open file for what they print; file as for `launch`
     "Processes that train this run, as that of their launcher; whatever is left of them at the end is ended"
     given = launcher_arguments(processes, run.config, '--runs', run.path.parent, '--parent', os.getpid())
-    command = [sys.executable, '-m', 'nvae.training.launch', '--launch', str(failures), *given]
+    settings = failures.with_name('accelerate.yaml') # in place of those that `accelerate config` left at home
+    write_text(settings, _SETTINGS)
+    command = [sys.executable, '-m', 'nvae.training.launch', '--launch', str(failures), f'--config_file={settings}']
+    command += given
     environment = child_environment() | dict(TMPDIR=str(failures.parent)) # torchelastic leaves folders there
     if not torch.accelerator.is_available():
         environment.setdefault('GLOO_SOCKET_IFNAME', 'lo' if sys.platform == 'linux' else 'lo0')
