@@ -98,6 +98,7 @@ BAD = {
     'folder for a file': (['info', '.'], 'no file'),
     'unwritable folder': (['sample', '{model}', '0.7', '0', '--out', '{model}/x.png'], "can't be written"),
     'missing image': (['interpolate', '{model}', 'nowhere.png', 'nowhere.png'], 'nowhere.png'),
+    'image that can not be read': (['reconstruct', '{model}', '/proc/self/mem'], "can't be read as an image"),
     'image that is none': (['reconstruct', '{model}', '{model}'], "can't be read as an image"),
     'unknown group': (['explore', '{model}', '0.7', '0', '--group', '9'], 'groups 0 to 1'),
     'unknown configuration to measure': (['bench', '--config', 'quikstart'], "did you mean 'quickstart'"),

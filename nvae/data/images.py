@@ -246,10 +246,12 @@ def _foreign(head):
 PNG_SIGNATURE, MOST_PNG = b'\x89PNG\r\n\x1a\n', 2**28 # bytes that are copied
 PIXEL_CHUNKS = {b'IHDR', b'PLTE', b'tRNS', b'IDAT', b'IEND'}
 
-def png_without_extras(stream)->bytes | None: # None: no PNG
+def png_without_extras(stream)->bytes | None: # None: no PNG, or no file that can be read
     "The pixels of a PNG file and how they are turned, without texts, profiles, times and what else may be damaged"
-    stream.seek(0)
-    raw = stream.read(MOST_PNG)
+    raw = b''
+    with suppress(OSError):
+        stream.seek(0)
+        raw = stream.read(MOST_PNG)
     if not raw.startswith(PNG_SIGNATURE): return None
     kept, place = [PNG_SIGNATURE], len(PNG_SIGNATURE)
     while place + 12 <= len(raw):

@@ -41,10 +41,10 @@ def submit(client, jobs:list, runs)->dict: # name → future
         futures[job.name] = client.submit(perform, job, str(runs), key=key, pure=False, retries=2, priority=-i)
     return futures
 
-def ended_of(future)->Ended:
+def ended_of(future, is_stopped=False)->Ended: # is_stopped: were those that haven't begun given up?
     "How the run of a future that is done came to its end"
     if future.status == 'finished': return future.result()
-    if future.status == 'cancelled': return Ended('waiting', 'not begun', 0)
+    if future.status == 'cancelled' and is_stopped: return Ended('waiting', 'not begun', 0)
     error = future.exception() if future.status == 'error' else None
     if error is None: return Ended('failed', f'failed: {NO_CLUSTER}', 1)
     if isinstance(error, KernelKilled): return Ended('failed', str(error), 1)
@@ -68,7 +68,7 @@ def see_through(client, jobs:list, runs:Path,
     while waiting:
         for name, future in list(waiting.items()):
             if future.done():
-                ends[name] = ended_of(waiting.pop(name))
+                ends[name] = ended_of(waiting.pop(name), bool(heard))
         if len(got) > heard:
             heard = len(got)
             stop_all(waiting, slots, runs)

@@ -97,6 +97,7 @@ def local_cluster(environments:dict): # of `slot_environments`; → a Dask clust
 def connected(cluster:str|None, environments:dict): # cluster: address of a scheduler, or its scheduler file
     "A client of that cluster, or of one that lasts as long as this; raises `BadInput` where none answers"
     from distributed import Client
+    from distributed.utils import silence_logging_cmgr
     if cluster is None:
         with local_cluster(environments) as local, Client(local) as client:
             yield client
@@ -110,5 +111,5 @@ def connected(cluster:str|None, environments:dict): # cluster: address of a sche
     except (OSError, ValueError) as e:
         why = str(e)[:80] or type(e).__name__
         raise BadInput(f"--cluster {printable(cluster)}: no Dask scheduler answers there ({why})") from None
-    with client:
+    with silence_logging_cmgr(logging.CRITICAL), client: # a connection that is lost is said by whoever asks
         yield client

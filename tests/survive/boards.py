@@ -266,7 +266,7 @@ class Driver:
 
     def lost(self):
         "What should be there after all"
-        if Path('text.txt').read_text() != 'of somebody' and not any('text.txt' in done for done in self.done):
+        if Path('text.txt').read_bytes() != b'of somebody' and not any('text.txt' in done for done in self.done):
             return Verdict('lost', 'a text of somebody was replaced', 'board')
         if self.board.kind != 'cherry' or self.spoilt: return None
         files = Path('runs/small/picks').glob('*.json')

@@ -265,11 +265,17 @@ def _plan(who, step, given):
     family = _family(psutil.Process(process.pid))
     if kernel: endings.send(_of_plan(who, kernel, process.pid, cluster))
     said = endings.ended(process)
-    verdict = None if who == 'plan' else endings.is_told_by(said)
+    verdict = None if who == 'plan' else endings.is_told_by(said) or _all_done(said)
     for one in cluster: one.kill()
     _orphans(family)
     if verdict: return verdict
     return _again(('schedule', 'p.yaml', '--runs', 'parts', '--slots', 1), Path('parts/small'), other)
+
+
+def _all_done(said):
+    "None where that is so, or the exit code says that it isn't"
+    states = [endings.status(Path('parts', name)).get('state') for name in ('small', 'second')]
+    if said.code == 0 and states != ['done'] * 2: return Verdict('unsaid', f'exit code 0, runs {states}', 'schedule')
 
 
 def _of_plan(who, kernel, plan, cluster):

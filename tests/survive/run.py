@@ -25,7 +25,7 @@ from survive import common, kit, materials  # noqa: E402
 
 MOST = dict(damage=9000, outputs=400, configs=3000, commands=1500, images=2000, models=1500, official=500, plans=1000,
             kills=600, disks=200, processes=60, numbers=300, boards=100)
-SLICE = dict(damage=12, outputs=24, configs=6, commands=24, images=12, models=8, official=6, plans=12, kills=1,
+SLICE = dict(damage=8, outputs=16, configs=6, commands=24, images=12, models=8, official=6, plans=12, kills=1,
              disks=3, processes=1, numbers=1, boards=3)
 PARTS = tuple(MOST)
 LONGER = dict(configs=40, kills=60, disks=60, processes=400, numbers=40, boards=60)  # seconds of the processor
