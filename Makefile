@@ -60,7 +60,7 @@ bench-boards: $(READY) ## measure how fast the boards answer, in the kernel and 
 	@for name in $(MEASURED_BOARDS); do $(BIN)/python tests/browser/bench_boards.py --config $$name --seconds 10 --json >> $(RESULTS)/.measuring.jsonl || exit 1; tail -n 1 $(RESULTS)/.measuring.jsonl; done
 	@mv $(RESULTS)/.measuring.jsonl $(RESULTS)/widgets.jsonl
 
-gpu: $(READY) ## does the kit work on this GPU, and how fast? one JSON in four minutes at most; ONLY=PART for a part of it
+gpu: $(READY) ## does the kit work on this GPU, and how fast? one JSON in four minutes at most; ONLY chooses a part of it
 	@$(BIN)/python tests/gpu/report.py --out $(RESULTS)/device_report.json $(ONLY:%=--only %)
 
 results: $(READY) ## train and evaluate what the page of results quotes and lacks: an hour on two cores, with MNIST in dataset/mnist
