@@ -95,7 +95,7 @@ BAD = {
     'missing file': (['sample', 'nowhere.model', '0.7'], 'nowhere.model'),
     'model in the home of nobody': (['info', '~nosuchuser/m.model'], 'no home folder'),
     'missing file in info': (['info', 'nowhere.model'], 'nowhere.model'),
-    'folder for a file': (['info', '.'], 'no file'),
+    'folder for a file': (['info', '.'], 'that of a folder'),
     'unwritable folder': (['sample', '{model}', '0.7', '0', '--out', '{model}/x.png'], "can't be written"),
     'missing image': (['interpolate', '{model}', 'nowhere.png', 'nowhere.png'], 'nowhere.png'),
     'image that can not be read': (['reconstruct', '{model}', '/proc/self/mem'], "can't be read as an image"),

@@ -13,7 +13,7 @@ __all__ = ['OPS', 'FAST_LIKELIHOODS', 'working_dtype', 'as_it_is', 'Batch', 'nor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -21,7 +21,14 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .layers import BatchNorm, BatchNormSwish, WNConv2d
-from .likelihoods import LOG_SCALES, LogisticMixture, LogisticMixturePerChannel, drift, to_signed
+from nvae.network.likelihoods import (
+    LOG_SCALES,
+    Likelihood,
+    LogisticMixture,
+    LogisticMixturePerChannel,
+    drift,
+    to_signed,
+)
 
 # %% ../../nbs/engine/network/02_backward.ipynb #backward-010
 OPS = torch.ops.aten # what autograd itself calls on its way back; there are no public functions that do the same
@@ -77,7 +84,8 @@ class Dense:
 def images_as_filters(x, images, **how):
     "The sum over the batch of each image of x (B, C, …) convolved, channel by channel, with its other image"
     pairs = zip(x.split(1), images.split(1))
-    return sum(F.conv2d(a, b.transpose(0, 1), groups=x.shape[1], **how) for a, b in pairs).transpose(0, 1)
+    first, *rest = (F.conv2d(a, b.transpose(0, 1), groups=x.shape[1], **how) for a, b in pairs)
+    return sum(rest, first).transpose(0, 1)
 
 def has_quick_depthwise(x):
     "Does the processor convolve such a map faster with an image as the filter than it finds the filters' gradient?"
@@ -233,7 +241,7 @@ class ResidualCell(torch.autograd.Function):
         stages, last, gate = plan.split(tensors)
         with as_it_is(grad):
             f = h = maps.pop()
-            if plan.last_norm: f = normalised_again(h, *last, means[-1], inverses[-1], plan.eps)
+            if plan.last_norm: f = normalised_again(h, last[0], last[1], means[-1], inverses[-1], plan.eps)
             along, of_gate = back_through_sum(grad, f, gate, opened)
             found = []
             if plan.last_norm:
@@ -246,7 +254,7 @@ class ResidualCell(torch.autograd.Function):
         return None, along, grad, *found
 
 # %% ../../nbs/engine/network/02_backward.ipynb #backward-028
-def way_of(conv):
+def way_of(conv)->Any: # a `Dense`, `Depthwise` or `Doubling`
     "How a convolution of a cell is computed, on the way to the loss and back"
     if hasattr(conv, 'way'): return conv.way
     return Depthwise if conv.groups > 1 else Dense(conv.stride[0])
@@ -366,7 +374,7 @@ def mixed(logits, component):
     parts = (joint - total).exp()
     return Mixed(total, parts, parts - log_weights.exp())
 
-class SlopesKept:
+class SlopesKept(Likelihood):
     "A likelihood that finds the slopes of its log probabilities at once"
     def _log_prob(self, x):
         learns = torch.is_grad_enabled() and self.params.requires_grad and not x.requires_grad
@@ -384,7 +392,7 @@ class FastLogisticMixture(SlopesKept, LogisticMixture):
         mixture = mixed(logits, sum(level.log_prob for level in levels))
         by_means = [mixture.parts * level.by_mean for level in levels]
         by_coefs = [by_means[i] * values[j] for i in range(len(values)) for j in range(i)]
-        rows = [None] * (len(means) + len(log_scales) + len(coefs))
+        rows: list = [None] * (len(means) + len(log_scales) + len(coefs))
         per_colour = len(rows) // len(means)
         rows[0::per_colour] = by_means
         rows[1::per_colour] = [mixture.parts * level.by_log_scale for level in levels]

@@ -9,6 +9,7 @@ __all__ = ['FAST', 'Normalised', 'FastWNConv2d', 'FastMaskedConv2d', 'DoublingDe
 
 # %% ../../nbs/engine/network/00_fast.ipynb #05a-fast-003
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -100,7 +101,8 @@ class FastSkipDown(SkipDown):
         few_pixels = x.shape[2] * x.shape[3] <= x.shape[1]
         if few_pixels or not torch.is_grad_enabled() or x.shape[2] % 2 or x.shape[3] % 2: return super().forward(x)
         parts, biases = [], []
-        for conv, (row, column) in zip(self.convs, CORNERS):
+        convs: Any = self.convs # each a `WNConv2d`
+        for conv, (row, column) in zip(convs, CORNERS):
             conv.used_weight = conv.filters()
             parts.append(F.pad(conv.used_weight, (column, 1 - column, row, 1 - row)))
             biases.append(conv.bias)

@@ -165,7 +165,7 @@ def model_file(path)->Path:
     if ours is None: raise BadInput(_NO_DEMO)
     return ours
 
-_FOR_USE = "copy it again, or take another checkpoint of that run"
+_INSTEAD = "copy it again, or take another checkpoint of that run"
 _TO_GO_ON = "take another checkpoint of that run"
 _OTHERS = "its contents are not those that its digest is of"
 FIRST_HEADER = {'format', 'version', 'method', 'config', 'facts'} # of files from before there was a digest
@@ -209,7 +209,7 @@ def _read_safetensors(path)->dict: # as `read_file`
                            facts=parse_json(header.get('facts', '{}'), where))
     except BadInput: raise
     except OSError as e: raise _unreadable(path, e) from None
-    except Exception as e: raise _damaged(path, e, _FOR_USE) from None # safetensors' own, and what JSON raises
+    except Exception as e: raise _damaged(path, e, _INSTEAD) from None # safetensors' own, and what JSON raises
     check_kinds(dict(content, model=weights), Contents, path)
     return dict(content, weights=weights, digest=found)
 

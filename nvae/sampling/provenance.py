@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PICKS', 'MOST_OF_PICKS', 'Label', 'Labels', 'provenance', 'with_images', 'save_drawing', 'Grid', 'Said',
-           'Pick', 'Picks', 'read_picks', 'checked', 'made_by', 'recipes_in', 'Again', 'like', 'with_threads',
-           'save_again']
+           'Pick', 'PicksFile', 'read_picks', 'checked', 'made_by', 'recipes_in', 'Again', 'like',
+           'with_threads', 'save_again']
 
 # %% ../../nbs/engine/sharing/01_provenance.ipynb #engine-sharing-01-provenance-imports
 import contextlib
@@ -71,8 +71,8 @@ Labels = Annotated[list[Label], Field(max_length=MOST_IMAGES)]
 class Grid(Frozen):
     "Arguments of `image_grid`, as a file says them"
     n_cols: Annotated[int, Field(ge=1, le=MOST_IMAGES)] | None = None
-    pad: int = Field(2, ge=0, le=64)
-    scale: int = Field(1, ge=1, le=16)
+    pad: int = Field(default=2, ge=0, le=64)
+    scale: int = Field(default=1, ge=1, le=16)
     labels: Labels | None = None
     row_labels: Labels | None = None
 
@@ -96,7 +96,7 @@ class Pick(BaseModel):
     when: str
     png: str
 
-class Picks(BaseModel):
+class PicksFile(BaseModel):
     "A file of picks"
     model_config = ConfigDict(extra='allow')
     format: Literal['nvae.picks']
@@ -114,10 +114,10 @@ def read_picks(path)->dict:
     except BadInput as e: raise BadInput(f"{name} is not a file of picks ({e})") from None
     if not isinstance(content, dict) or content.get('format') != PICKS:
         raise BadInput(f"{name} is not a file of picks (another format)")
-    checked(Picks, content, f"{name} is not a file of picks")
+    checked(PicksFile, content, f"{name} is not a file of picks")
     return content
 
-def checked(kind, content:dict, what:str)->Any: # Said or Picks; what is said of a content that is none
+def checked(kind, content:dict, what:str)->Any: # Said or PicksFile; what is said of a content that is none
     "A file's content as typed values; raises `BadInput`"
     try:
         return kind.model_validate(content)

@@ -129,7 +129,7 @@ class Recipe:
 
 NO_RECIPE = 'this is no recipe that nvae wrote'
 
-def _trouble_with(error:dict)->str: # the first of pydantic's
+def _trouble_with(error)->str: # the first of pydantic's
     "What is wrong with a recipe in a file"
     place = '.'.join(printable(part, 40) for part in error['loc'])
     if error['type'] == 'unexpected_keyword_argument':
