@@ -104,7 +104,7 @@ def lock_holder(run:RunDir)->dict|None: # pid, host and start of the process tha
 
 def _named_in(lock:Path)->dict:
     "What a lock says of its holder; empty where it says nothing, or nothing sensible"
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         who = json.loads(lock.read_text(encoding='utf-8') or '{}')
         if isinstance(who, dict) and isinstance(who.get('pid', 0), int): return who
     return {}
