@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['MOST_BYTES', 'MOST_PARTS', 'DEEPEST', 'LONGEST_NUMBER', 'PLAIN', 'Parser', 'replaceable', 'replacing',
            'write_text', 'clear_leftovers', 'apart', 'was_written_by_living', 'try_lock', 'locked',
-           'temporary_folder', 'given_path', 'first_free', 'refuse_output', 'put_file', 'disk_words',
-           'find_asset', 'shown', 'Extent', 'PythonParser', 'PlainLoader', 'parse_yaml', 'read_yaml',
-           'read_bytes', 'read_text', 'parse_json', 'read_json']
+           'clear_temporary', 'temporary_folder', 'given_path', 'first_free', 'refuse_output', 'put_file',
+           'disk_words', 'find_asset', 'shown', 'Extent', 'PythonParser', 'PlainLoader', 'parse_yaml',
+           'read_yaml', 'read_bytes', 'read_text', 'parse_json', 'read_json']
 
 # %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-imports
 import errno
@@ -133,15 +133,19 @@ def locked(folder:Path):
 # %% ../nbs/engine/ground/01_files.ipynb #engine-ground-01-files-temporary-code
 _SHORT = 60 # letters of a path, below which there is room for the name of a socket
 
-@contextmanager
-def temporary_folder():
-    "A folder for as long as this lasts, with room for sockets; those of processes that no longer live are removed"
+def clear_temporary()->str: # the folder of all, where there is room for the names of sockets
+    "Remove the temporary folders of processes that no longer live"
     places = [tempfile.gettempdir(), '/tmp', '/var/tmp', '/dev/shm']
     short = [place for place in places if len(place) < _SHORT and os.access(place, os.W_OK)]
     place = (short or places)[0]
     for folder in Path(place).glob('nvae-*-*'):
         _remove_abandoned(folder)
-    prefix = f'nvae-{os.getpid()}-'
+    return place
+
+@contextmanager
+def temporary_folder():
+    "A folder for as long as this lasts, with room for sockets; those of processes that no longer live are removed"
+    place, prefix = clear_temporary(), f'nvae-{os.getpid()}-'
     with tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as folder:
         yield folder
 

@@ -10,7 +10,7 @@ from small_models import small_network
 
 from nvae.files import find_asset, put_file
 from nvae.runs.checkpoint import save_model
-from nvae.runs.headless import execute, new_kernel
+from nvae.runs.headless import execute, new_kernel, train_headless
 
 NVAE = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())']
 
@@ -100,3 +100,14 @@ def test_what_a_killed_export_leaves_is_gone_after_the_next(tmp_path, monkeypatc
     assert list(tmp_path.rglob('.tmp*'))
     put_file(path, lambda beside: save_model(model, beside), writes_model=True)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_that_is_done_clears_what_the_killed_left_too(tmp_path, monkeypatch):
+    monkeypatch.setattr('nvae.runs.headless.is_done', lambda cfg, run: True)
+    monkeypatch.setattr('nvae.runs.headless.summary_of_run', lambda run: '')
+    monkeypatch.setattr('nvae.files._SHORT', 1000)
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
+    left = tmp_path / 'nvae-999999999-x'
+    left.mkdir()
+    assert train_headless('quickstart', runs=tmp_path / 'runs') == 0
+    assert not left.exists()

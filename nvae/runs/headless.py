@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from ..config import Config, configured, flat, image_folder
 from ..errors import BadInput, printable
-from ..files import disk_words, find_asset, given_path, shown, temporary_folder, write_text
+from ..files import clear_temporary, disk_words, find_asset, given_path, shown, temporary_folder, write_text
 from .folder import RunDir, open_run, read_metrics, read_status, write_status
 from .progress import Bar, clock
 
@@ -219,6 +219,7 @@ def train_headless(name:str, overrides=(), data=None, # as for `configured`
     runs = given_path(runs, 'folder')
     run = open_run(cfg, runs, fresh)
     asked_to_stop(run) # before it began, that is
+    clear_temporary() # here, for a run that is done begins nothing
     bar = Bar(cfg.name)
     if is_done(cfg, run):
         ended = Ended('done', f"already done: {summary_of_run(run)}", 0)

@@ -121,11 +121,13 @@ def _deleted(cfg, lock):
 
 # --- victims
 
-def _family(process):
+def _family(pid):
+    "A process and all that it began; nobody where it has ended"
     try:
+        process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
     except psutil.Error:
-        return [process]
+        return []
 
 
 def _command(who, step, given):
@@ -145,7 +147,7 @@ def _command(who, step, given):
 
 def _victim_of(who, step, process, run):
     "(all processes, the number of the one that it hits); None where the run ended before"
-    parent = psutil.Process(process.pid)
+    parent = process.pid
     if 'starting' in who:
         endings.wait_until(lambda: endings.status(run).get('state') == 'starting', process)
         if who.startswith('parent'): return _family(parent), process.pid
@@ -228,8 +230,8 @@ def _ranks(who, step, given):
     line, run = ('train', 'small.yaml', '--runs', 'parts', '--processes', 2), Path('parts/small')
     other = _whole_of_two(given)
     process = endings.start(*line)
-    writer = endings.wait_until(lambda: _at_step(run, step), process)
-    family = _family(psutil.Process(process.pid))
+    writer = endings.wait_until(lambda: _at_step(run, 1 + step // 3), process)  # two make half as many steps
+    family = _family(process.pid)
     victim = writer and _one_of(who, writer, process.pid)
     if victim: endings.send(victim)
     said = endings.ended(process)
@@ -262,7 +264,7 @@ def _plan(who, step, given):
     line = ('schedule', 'p.yaml', '--runs', 'parts', *(('--cluster', 'cluster.json') if is_cluster else ('--slots', 1)))
     process = endings.start(*line)
     kernel = endings.wait_until(lambda: _at_step(Path('parts/small'), step), process)
-    family = _family(psutil.Process(process.pid))
+    family = _family(process.pid)
     if kernel: endings.send(_of_plan(who, kernel, process.pid, cluster))
     said = endings.ended(process)
     verdict = None if who == 'plan' else endings.is_told_by(said) or _all_done(said)
