@@ -20,7 +20,7 @@ from .picks import Picks
 from .session import asked, forget_oldest
 from ..data.images import image_bytes, open_image, read_image
 from ..errors import BadInput
-from ..files import shown
+from ..files import first_free, shown
 from ..plots.pictures import save_film
 from ..sampling.recipe import Start, as_text, from_text
 
@@ -186,6 +186,7 @@ class PairBoard(SourceBoard):
         frames = self.moving(self.shown())
         if frames is None: return path
         enlarged = max(1, 256 // frames.shape[-1])
-        film = save_film(frames, path.with_suffix(self.controls['ending'].value), self.ms_per_frame, enlarged)
+        beside = first_free(path.with_suffix(self.controls['ending'].value)) # a made-up name replaces nothing
+        film = save_film(frames, beside, self.ms_per_frame, enlarged)
         self.note.say(f'saved {shown(path)} and {film.name}')
         return path
