@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from .backward import FAST_LIKELIHOODS, Doubling, SwishConv, in_one, is_learning, way_of, working_dtype
+from .backward import FAST_LIKELIHOODS, Doubling, SwishConv, in_one, is_learning, working_dtype
 from .cells import BottomUpCell, Cell, TopDownCell
 from .flows import MaskedConv2d
 from .layers import CORNERS, BatchNorm, SkipDown, SkipUp, WNConv2d, lengths
@@ -91,7 +91,8 @@ def frozen_body(cell:TopDownCell, x):
     depthwise = a3[:, None, None, None] * w2
     contract = (a4[:, None] * w3)[:, :, None, None]
     x = F.silu(F.conv2d(x, expand, a2 * (w1 @ b1) + b2), inplace=True)
-    x = F.silu(way_of(cell.depthwise).forward(x, depthwise, b3), inplace=True)
+    if cell.up: x = F.interpolate(x, scale_factor=2, mode='nearest')
+    x = F.silu(F.conv2d(x, depthwise, b3, padding=2, groups=len(a3)), inplace=True)
     return F.conv2d(x, contract, b4)
 
 # %% ../../nbs/engine/network/00_fast.ipynb #05a-fast-020
