@@ -9,7 +9,6 @@ __all__ = ['pixel_hash', 'as_pick', 'recipe_of', 'opened', 'pictures', 'comes_ou
 # %% ../../nbs/engine/boards/06_picks.ipynb #17d-picks-003
 import base64
 import hashlib
-import io
 import json
 import threading
 import time
