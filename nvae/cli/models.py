@@ -63,7 +63,7 @@ def evaluate(
         'draws from the posterior per image; the more, the tighter the bound', **IMAGES)] = 1,
     limit: Annotated[int | None, option('--limit', 'N', 'only the first N images', min=1)] = None,
     with_fid: Annotated[bool, switch('--fid',
-        'also the Fréchet distance (FID) of samples to the training images')] = False,
+        'also the Fréchet distance of samples to the training images by Inception (FID)')] = False,
     n: Annotated[int, option('--samples', 'N', 'images to draw for --fid', **IMAGES)] = 50_000,
     temperature: Annotated[object, option('--temperature', 'T', 'of those images', parser=parse_temperature)] = 1.0,
     iterations: Annotated[int, option('--iterations', 'N',
