@@ -16,7 +16,7 @@ from nvae.data.images import to_unit
 from nvae.data.sources import dataloaders
 from nvae.runs.checkpoint import load_model
 from nvae.sampling.directions import difference_of_means, encoded, mean_noise, move, orthogonal
-from nvae.sampling.encode import embed, unembed
+from nvae.sampling.encode import decode_images, encode_images
 
 MEASURED = PAGE / 'selectivity.json'
 WAYS = dict(
@@ -99,7 +99,7 @@ def confounded(model, x, factors):
 
 def slid(model, noise, vectors, amount):
     moved = move(noise, vectors, torch.full((len(noise[0]),), amount))
-    return torch.cat([unembed(model, list(part), 'noise') for part in zip(*(e.split(128) for e in moved))])
+    return torch.cat([decode_images(model, list(part), 'noise') for part in zip(*(e.split(128) for e in moved))])
 
 
 def measure(model, reader, noise, vectors, factors, name):
@@ -123,7 +123,7 @@ def main():
     directions = {name: direction(model, *some, name) for name in WAYS}
     alone = {name: orthogonal(v, [other for key, other in directions.items() if key != name])
              for name, v in directions.items()}
-    noise = [torch.cat(group) for group in zip(*(embed(model, part, 'noise') for part in held_out.split(128)))]
+    noise = [torch.cat(group) for group in zip(*(encode_images(model, part, 'noise') for part in held_out.split(128)))]
     drawn, rebuilt = read(reader, held_out), read(reader, slid(model, noise, directions['glasses'], 0.))
     accuracy = {name: dict(drawn=share(drawn[name] == truth[name]), rebuilt=share(rebuilt[name] == truth[name]))
                 for name in READ}

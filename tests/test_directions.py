@@ -93,6 +93,29 @@ def test_picks_are_examples(nvae, folder):
     assert all(torch.allclose(u, v, atol=1e-5) for u, v in zip(a, b))
 
 
+@pytest.mark.parametrize('space', ['z', 'noise'])
+def test_latents_of_a_label_are_examples(nvae, folder, space):
+    file = small_run(folder / 'runs')
+    (folder / 'both').mkdir()
+    for part in 'dark', 'light': (folder / part).rename(folder / f'both/{part}')
+    assert nvae('encode', file, 'both', 'both.safetensors', '--space', space).returncode == 0
+    nvae('direction', file, 'a', '--from', 'both/dark', '--to', 'both/light')
+    done = nvae('direction', file, 'b', '--from', 'both.safetensors:dark', '--to', 'both.safetensors:light')
+    assert done.returncode == 0, done.stderr
+    model = load_model(file, 'cpu')
+    a, b = (load_direction(name, model).vectors for name in 'ab')
+    assert all(torch.allclose(u, v, atol=1e-3) for u, v in zip(a, b))
+    for label, says in ('hats', "has no label 'hats' (it has dark, light)"), ('', "has no label ''"):
+        wrong = nvae('direction', file, 'c', '--from', f'both.safetensors:{label}', '--to', 'both/light')
+        assert wrong.returncode == 2 and says in wrong.stderr
+    other = small_run(folder / 'runs', 'other', n_mix=3)
+    wrong = nvae('direction', other, 'c', '--from', 'both.safetensors:dark', '--to', 'both/light')
+    assert wrong.returncode == 2 and 'latents of another model' in wrong.stderr
+    nvae('encode', file, 'both', 'coarse.safetensors', '--groups', '1')
+    wrong = nvae('direction', file, 'c', '--from', 'coarse.safetensors:dark', '--to', 'both/light')
+    assert wrong.returncode == 2 and 'holds 1 of the' in wrong.stderr
+
+
 @pytest.mark.parametrize('command, says', [
     ('direction FILE x --from empty --to light', 'there is no file in the folder empty'),
     ('direction FILE x --from dark --to dark', 'same mean'),

@@ -36,7 +36,8 @@ def direction(
     file: File,
     name: Annotated[str | None, argument('NAME', 'its name: NAME.direction is written (pca if not given, for --pca)')]
         = None,
-    start: Annotated[str | None, option('--from', 'WHERE', 'examples without it: a folder, or a file of picks')] = None,
+    start: Annotated[str | None, option('--from', 'WHERE',
+        'examples without it: a folder, LATENTS:LABEL of a file of `nvae encode`, or a file of picks')] = None,
     end: Annotated[str | None, option('--to', 'WHERE', 'examples with it')] = None,
     pca: Annotated[int | None, option('--pca', 'N',
         'the N directions in which images differ most, NAME-1.direction and so on', min=1, max=1000)] = None,
@@ -176,11 +177,11 @@ def slid_rows(model, directions:list, amounts:list, groups, image, seed, tempera
     from nvae.data.images import load_image
     from nvae.noise import draw_noise, fold_temperature
     from nvae.sampling.directions import slide as slide_along
-    from nvae.sampling.encode import embed
+    from nvae.sampling.encode import encode_images
     from nvae.sampling.explore import descend
     from nvae.sampling.statistics import estimate_statistics, using_statistics
     first = [load_image(image, model.cfg)] if image else []
-    noise = list(embed(model, first[0], 'noise')) if image else draw_noise(model.cfg, 1, seed)
+    noise = list(encode_images(model, first[0], 'noise')) if image else draw_noise(model.cfg, 1, seed)
     rows = []
     with using_statistics(model, estimate_statistics(model, temperature, iterations, seed)):
         above = descend(model, fold_temperature(model.cfg, noise, temperature))

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['FORMAT', 'VERSION', 'encoded', 'MeanNoise', 'mean_noise', 'difference_of_means', 'in_groups', 'move',
            'slide', 'orthogonal', 'Principal', 'principal_directions', 'Direction', 'About', 'direction_path',
-           'save_direction', 'load_direction', 'example_noise', 'picked_images', 'images_in']
+           'save_direction', 'load_direction', 'example_noise', 'images_in', 'picked_images',
+           'labelled_noise']
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-imports
 import json
@@ -21,15 +22,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..config import ModelConfig
-from ..data.images import progress_bar, read_image
-from ..data.sources import about_skipped, files_under, named
+from ..data.batches import ahead
+from ..data.images import progress_bar
+from ..data.sources import about_skipped, named
 from ..errors import BadInput, printable
 from ..files import given_path, parse_json, put_file, shown
-from ..network.model import NVAE
+from ..network.model import NVAE, prior_noise
 from ..noise import check_latents, fold_temperature
 from ..runs.checkpoint import is_hash_of, model_hash, refuse_not_finite
-from .encode import embed, groups_named
+from .encode import encode_images, groups_named, parts_of_files
 from .explore import PART, Descent, descend
+from .latents import check_kept, open_latents
 from .provenance import read_picks
 from .recipe import from_text
 from .sample import picture_of
@@ -38,7 +41,7 @@ from .sample import picture_of
 def encoded(model:NVAE, images:Iterable)->Iterator: # some at a time, (B, C, H, W) in [0, 1]; yields G (B, z, h, w)
     "The noise that gives the means of images' posteriors"
     for x in images:
-        for part in x.split(PART): yield list(embed(model, part, 'noise'))
+        for part in x.split(PART): yield list(encode_images(model, part, 'noise'))
 
 class MeanNoise(NamedTuple):
     "The average of some images"
@@ -191,16 +194,30 @@ def _opened(path):
     return about, vectors
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-where
-def example_noise(model:NVAE, where, # a folder, or a file of picks
+def example_noise(model:NVAE, where, # a folder, LATENTS:LABEL, or a file of picks
                   progress=False)->Iterator: # a bar with the time left; yields G tensors (B, z, h, w)
     "The noise of examples; raises `BadInput` where there are none; files that are no images are counted in a warning"
     path = given_path(where, 'folder')
-    if path.suffix == '.json': images = picked_images(path, model.cfg)
-    elif path.is_dir(): images = images_in(path, model.cfg, progress)
-    else: raise BadInput(_NO_EXAMPLES.format(printable(shown(path))))
-    return encoded(model, images)
+    if path.is_dir(): return encoded(model, images_in(path, model.cfg, progress))
+    if path.suffix == '.json': return encoded(model, picked_images(path, model.cfg))
+    file, _, label = str(where).rpartition(':')
+    if not file.endswith('.safetensors'): raise BadInput(_NO_EXAMPLES.format(printable(shown(path))))
+    return labelled_noise(model, file, label)
 
-_NO_EXAMPLES = "{} is neither a folder of images nor a file of picks (.json)"
+_NO_EXAMPLES = "{} is neither a folder of images, nor LATENTS.safetensors:LABEL, nor a file of picks (.json)"
+
+def images_in(folder:Path, cfg:ModelConfig, progress=False)->Iterator: # yields (B, C, H, W) in [0, 1]
+    "The images in a folder and its sub-folders; raises `BadInput` where there are none"
+    source, skipped, where = parts_of_files(folder, cfg), [], printable(shown(folder))
+    n_files = sum(source.sizes)
+    with progress_bar(n_files, f'encoding {where}', 'files', progress) as bar:
+        for size, part in zip(source.sizes, ahead(source.part, range(len(source.sizes)), 1)):
+            skipped += part.skipped
+            if len(part.x): yield part.x
+            bar.update(size)
+    if len(skipped) == n_files:
+        raise BadInput(f"none of the files in {where} can be read as an image ({named(skipped, 3)})")
+    for remark in about_skipped(skipped, n_files): warnings.warn(f"{where}: {remark}")
 
 def picked_images(path, cfg:ModelConfig)->Iterator: # yields (1, C, H, W) in [0, 1]
     "The pictures in a file of picks; raises `BadInput` where there are none"
@@ -208,20 +225,21 @@ def picked_images(path, cfg:ModelConfig)->Iterator: # yields (1, C, H, W) in [0,
     if not picks: raise BadInput(f"{printable(shown(path))} holds no picks")
     return (from_text(pick['png'], cfg) for pick in picks)
 
-def images_in(folder:Path, cfg:ModelConfig, progress=False)->Iterator: # yields (B, C, H, W) in [0, 1]
-    "The images in a folder and its sub-folders; raises `BadInput` where there are none"
-    files, skipped, n = files_under(folder).files, [], 0
-    where = printable(shown(folder))
-    if not files: raise BadInput(f"there is no file in the folder {where}")
-    with progress_bar(len(files), f'encoding {where}', 'files', progress) as bar:
-        for start in range(0, len(files), PART):
-            images = []
-            for name in files[start:start + PART]:
-                try:
-                    images.append(read_image(folder / name, cfg))
-                except BadInput: skipped.append(name)
-                bar.update()
-            n += len(images)
-            if images: yield torch.cat(images)
-    if not n: raise BadInput(f"none of the files in {where} can be read as an image ({named(skipped, 3)})")
-    for remark in about_skipped(skipped, len(files)): warnings.warn(f"{where}: {remark}")
+def labelled_noise(model:NVAE, file, label:str)->Iterator: # yields G tensors (B, z, h, w)
+    "The noise of all images of a label in a file of latents; raises `BadInput` where there are none, or not all groups"
+    with open_latents(file) as found:
+        about, where = found.about, printable(shown(found.path))
+        if not is_hash_of(model, about.sha256): raise BadInput(f"{where} holds latents of another model: encode anew")
+        check_kept(model, found.shapes)
+        if about.groups < model.cfg.total_groups:
+            raise BadInput(f"{where} holds {about.groups} of the {model.cfg.total_groups} groups: encode all of them")
+        is_meant = torch.tensor([each == label for each in about.labels], dtype=torch.bool)
+        if not is_meant.any(): raise BadInput(f"{where} has no label {printable(label, 60)!r} ({_labels(about)})")
+        for start in range(0, found.n_images, PART):
+            zs = [z[is_meant[start:start + PART]].to(model.start) for z in found.rows(start, start + PART)]
+            if len(zs[0]): yield zs if about.space == 'noise' else prior_noise(model, zs)
+
+def _labels(about):
+    "Which there are"
+    known = sorted(set(about.labels) - {''})
+    return f'it has {named(known, 8)}' if known else 'it has none: its images lay in no sub-folders'
