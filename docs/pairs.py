@@ -3,8 +3,9 @@
     git worktree add ../before COMMIT
     python docs/pairs.py ../before NAME [NAME…] [--rounds 10] >> nbs/6_results/pairs.jsonl
 
-One line of JSON per configuration: images a second in training and in sampling, and the largest resident set (MiB), of
-both trees in every round. Leave the machine alone meanwhile: a round beside other work says nothing."""
+One line of JSON per configuration: for every round how many times the earlier tree's images a second in training and in
+sampling this one reaches, and how its largest resident set compares. Leave the machine alone meanwhile: a round beside
+other work says nothing."""
 import argparse
 import json
 import subprocess
@@ -38,13 +39,14 @@ def commit_of(tree)->str:
 
 
 def rounds(before, name, n)->list:
-    "Both trees in turns; the one that begins changes"
+    "Ratios of both trees, which take turns; the one that begins changes"
     found = []
     for i in range(n):
         trees = [('before', before), ('now', HERE)]
         if i % 2: trees.reverse()
-        found.append({key: measured(tree, name) for key, tree in trees})
-        print(name, i, {key: f"{value['training']:.2f}" for key, value in found[-1].items()}, file=sys.stderr)
+        both = {key: measured(tree, name) for key, tree in trees}
+        found.append({key: round(both['now'][key] / both['before'][key], 3) for key in both['now']})
+        print(name, i, found[-1], file=sys.stderr)
     return found
 
 
