@@ -101,6 +101,7 @@ def test_what_is_no_path_of_a_folder(path, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('line', [
     'sample demo 0.7 --out PATH', 'sample --like PATH', 'sample PATH 0.7', 'reconstruct demo PATH',
+    'restore demo PATH --noise 0.1', 'restore demo a.png --mask PATH',
     'mix demo PATH PATH', 'interpolate demo PATH PATH', 'explore demo 0.7 --out PATH', 'export demo PATH',
     'import PATH a.model', 'evaluate demo --fid --inception PATH', 'evaluate demo --data PATH', 'info PATH',
     'train PATH', 'train quickstart --runs PATH', 'train quickstart --data PATH', 'runs --runs PATH', 'schedule PATH',

@@ -26,7 +26,7 @@ from ..network.likelihoods import LIKELIHOODS
 from ..network.model import NVAE, Output
 from ..noise import device_noise
 from ..runs.checkpoint import model_hash
-from ..sampling.encode import Moments, embed
+from ..sampling.encode import Moments, encode_images
 from ..sampling.statistics import using_statistics
 
 # %% ../../nbs/4_using/04_likelihood.ipynb #15-evaluate-008
@@ -124,7 +124,7 @@ def evaluate(model:NVAE,
             x = x.to(model.start)
             noises = (device_noise(model, m * len(x), seed, done, i) for i, m in enumerate(passes))
             parts.append(estimate(model, x, noises))
-            if moments.n < ACTIVE_IMAGES: moments.add(embed(model, x, 'noise'))
+            if moments.n < ACTIVE_IMAGES: moments.add(encode_images(model, x, 'noise'))
             done += len(x)
             bar.update(len(x))
     found = Estimate(*(torch.cat(part, -1).cpu() for part in zip(*parts)))
