@@ -22,7 +22,8 @@ MEASURED = PAGE / 'begin.jsonl'
 COUNTS = dict(train=300, test=500)
 SEEDS, EPOCHS = range(3), 60
 STYLES = [f'DejaVu {family}:{weight}' for family in ('Sans', 'Serif', 'Sans Mono') for weight in ('normal', 'bold')]
-SETTINGS = ['eval_images=500', 'eval_every=3', 'preview_every=1000', 'checkpoint_every=30']
+SETTINGS = ['lr_warmup=3', 'kl_warmup=3', 'eval_images=500', 'eval_every=3', 'preview_every=1000',
+            'checkpoint_every=30']
 
 
 def digit(random):
