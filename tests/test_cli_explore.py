@@ -227,7 +227,7 @@ def test_evaluate_with_fid_at_the_temperature_asked_for(nvae, model_file, pictur
     assert found['protocol'].items() >= dict(samples=6, images=9, temperature=[.5, .9], iterations=1).items()
     assert found['fid'] > 0
     assert asked == [(None, pictures / '1.png')]
-    assert f"{found['fid']:.2f}" in nvae(*args).stdout
+    assert f"Fréchet distance  {found['fid']:.2f} by {found['protocol']['features']}" in nvae(*args).stdout
 
 
 HAS_WEIGHTS = importlib.util.find_spec('torch_fidelity') is not None

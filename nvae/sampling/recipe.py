@@ -24,7 +24,7 @@ from ..network.model import NVAE
 from ..noise import draw_noise, fold_temperature, noise_in_parts
 from ..plots.pictures import png, to_pil
 from ..runs.checkpoint import METHOD
-from .encode import embed, groups_named, one_by_one
+from .encode import encode_images, groups_named, one_by_one
 from .explore import Change, GroupNames, descend, difference, noise_walk, resample
 from .interpolate import by_scale, interpolate
 from .restore import Restoration, answers
@@ -175,7 +175,8 @@ def _start_noise(model, r):
     "The noise of what a recipe begins with: a batch, one of the seed's images, an image, or two mixed by scale"
     if r.start is not None:
         seed = r.seed if r.start.sampled else None
-        first, *second = (embed(model, from_text(text, model.cfg), 'noise', seed) for text in r.start.images)
+        images = [from_text(text, model.cfg) for text in r.start.images]
+        first, *second = (encode_images(model, image, 'noise', seed).zs for image in images)
         return first if r.start.n_coarse is None else by_scale(model.cfg, first, second[0], r.start.n_coarse)
     if r.variants_of is None: return draw_noise(model.cfg, r.n, r.seed)
     return [e[-1:] for e in draw_noise(model.cfg, r.variants_of + 1, r.seed)]
