@@ -44,6 +44,8 @@ LINES = {  # verb: (positional pools, options with their pools; None: a switch)
     'reconstruct': (('FILE', 'IMAGE'), {'--groups': NUMBERS, '--temperature': NUMBERS, '--sample': None,
                                         '--seed': NUMBERS,
                                         '--out': FILES}),
+    'restore': (('FILE', 'IMAGE'), {'--mask': ('mask.png', *FILES), '--enlarge': NUMBERS, '--noise': NUMBERS, '--answers': NUMBERS,
+                                    '--temperature': NUMBERS, '--seed': NUMBERS, '--out': FILES}),
     'explore': (('FILE', 'T', 'ITER'), {'--group': WORDS, '--n': NUMBERS, '--strength': NUMBERS, '--cell': WORDS,
                                         '--pixels': WORDS,
                                         '--seed': NUMBERS, '--difference': None, '--out': FILES}),
