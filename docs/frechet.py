@@ -94,7 +94,8 @@ def distances(file):
     model = load_model(file)
     images = images_of(model.config)
     train, test = map(known, (images.train, images.test), facts_of(model.config, images), (MOST, SAMPLES))
-    reader = train_reader(train, f'a reader of {len(train.facts)} facts of {len(train.x)} training images, 64 features')
+    what = 'the class' if 'class' in train.facts else f'{len(train.facts)} factors'
+    reader = train_reader(train, f'a reader of {what} (64 features, trained on {len(train.x):,} images)')
     read = scores(reader, train, test)
     among = frechet(train.x[:SAMPLES].split(100), test.x.split(100), fid_metric(reader))
     found = [fid(model, test.x, SAMPLES, t, feature=reader) for t in TEMPERATURES]

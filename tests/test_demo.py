@@ -9,7 +9,7 @@ from nvae.boards.session import list_models
 from nvae.cli.main import main
 from nvae.errors import BadInput
 from nvae.runs import checkpoint
-from nvae.runs.checkpoint import load_model, save_model
+from nvae.runs.checkpoint import OWN_MODELS, load_model, own_models, save_model
 from nvae.sampling.provenance import like
 
 
@@ -40,6 +40,17 @@ def test_demo_is_a_file_everywhere(models, small, tmp_path):
     assert like(board.save()).meta['model'] == 'demo'
 
 
+def test_the_kit_has_several_models_and_a_menu_of_them(models, small, tmp_path):
+    for name in OWN_MODELS:
+        save_model(small, models / f'{name}.model')
+    save_model(small, models / 'other.model')
+    assert list_models() == {name: models / f'{name}.model' for name in OWN_MODELS} == own_models()
+    board = SampleBoard('digits', iterations=1, n=2).wait()
+    assert board.studio.home == tmp_path / 'runs/digits'
+    with pytest.raises(BadInput, match='no file other'):
+        nvae.load('other')
+
+
 def test_files_called_demo_come_first_and_runs_of_that_name_stay_in_sight(models, small, tmp_path):
     save_model(small, models / 'demo.model')
     (tmp_path / 'runs/demo').mkdir(parents=True)
@@ -47,6 +58,20 @@ def test_files_called_demo_come_first_and_runs_of_that_name_stay_in_sight(models
     assert list_models() == {'demo/demo.model': mine, 'demo': models / 'demo.model'}
     save_model(small, tmp_path / 'demo', epoch=7)
     assert load_model('demo', 'cpu').facts == {'epoch': 7}
+
+
+def test_an_old_picture_finds_the_model_that_was_called_demo(models, small, tmp_path):
+    was = save_model(small, models / 'demo.model')
+    assert main(['sample', 'demo', '0.7', '0', '--n', '2', '--out', 'old.png']) == 0
+    before = like(tmp_path / 'old.png').images
+    was.rename(models / 'demo32.model')
+    torch.manual_seed(1)
+    save_model(small_network('demo', n_groups=2).eval(), models / 'demo.model')
+    again = like(tmp_path / 'old.png')
+    assert torch.equal(again.images, before) and len(again.model.cfg.latent_shapes) == len(small.cfg.latent_shapes)
+    (models / 'demo32.model').unlink()
+    with pytest.raises(BadInput, match='its weights differ'):
+        like(tmp_path / 'old.png')
 
 
 def test_an_installation_without_it_says_so(models, capsys):
