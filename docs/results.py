@@ -1,9 +1,11 @@
 """Measures what the page of results quotes, one line a run: trains and evaluates what results.jsonl lacks.
 
-python docs/results.py [NAME...]    in a folder where dataset/mnist holds MNIST; runs/ is made in it (`make results`)"""
+python docs/results.py [NAME...]    in a folder where dataset/mnist holds MNIST; runs/ is made in it (`make results`)
+python docs/results.py digits       likewise: evaluates the kit's `digits`, one line of digits.jsonl an evaluation"""
 import json
 import os
 import shlex
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -47,6 +49,10 @@ def called(name): return f'name={name.replace(" ", "-").replace(",", "")}'
 RUNS = {f'trial: {name}': ('mnist_1gpu', f'{called(name)} {SHORT} {change}', []) for name, change in TRIALS.items()}
 RUNS['MNIST'] = 'mnist_1gpu', f'name=mnist {LONGER}', [(10, None), (100, 500)]
 RUNS['quickstart'] = 'quickstart', '', [(10, 1000)]
+# of the kit's model, trained elsewhere: options of `nvae evaluate`, one row of DIGITS each
+DIGITS = PAGE / 'digits.jsonl'
+EVALUATIONS = ['--importance-samples 100 --limit 1000', '--importance-samples 100 --limit 1000 --redraw',
+               '--importance-samples 1000 --limit 200']
 
 
 def hardware():
@@ -94,7 +100,18 @@ def known_names():
     return [json.loads(line)['name'] for line in RESULTS.read_text(encoding='utf-8').splitlines()]
 
 
+def evaluate_digits(options):
+    "One evaluation of the kit's model, by the command itself; it goes on where it was interrupted"
+    command = ['nvae', 'evaluate', 'digits', *options.split(), '--json']
+    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
+    record = dict(command=shlex.join(command), date=f'{datetime.now(UTC):%Y-%m-%d}', hardware=hardware(), **found)
+    with open(DIGITS, 'a', encoding='utf-8') as f: f.write(json.dumps(record) + '\n')
+
+
 def main(names):
+    if names == ['digits']:
+        for options in EVALUATIONS: evaluate_digits(options)
+        return
     known = known_names()
     for name in names or [name for name in RUNS if name not in known]:
         result = measure(name)
