@@ -1,4 +1,4 @@
-"""Does it help to begin from a model? 300 coloured digits, from `demo` and from scratch, three seeds of each.
+"""Does it help to begin from a model? 300 coloured digits, from `demo32` and from scratch, three seeds of each.
 
 python docs/begin.py [EPOCHS]    writes begin.jsonl, one line a run, for the page Begin from a model"""
 import json
@@ -48,7 +48,7 @@ def draw_digits(folder):
 def measure(init, seed, data, runs, epochs):
     "Train; the record of it"
     name = f"{init or 'scratch'}-{seed}"
-    cfg = configured('demo', [f'name={name}', f'seed={seed}', f'epochs={epochs}', *SETTINGS], data)
+    cfg = configured('demo32', [f'name={name}', f'seed={seed}', f'epochs={epochs}', *SETTINGS], data)
     run = open_run(cfg, runs)
     fit(cfg, run, init=init)
     tests = [record for record in read_metrics(run.metrics) if record['kind'] == 'test']
@@ -64,7 +64,7 @@ def main(epochs=EPOCHS):
     with tempfile.TemporaryDirectory() as folder:
         draw_digits(Path(folder) / 'digits')
         for seed in SEEDS:
-            for init in 'demo', None:
+            for init in 'demo32', None:
                 found = measure(init, seed, f'{folder}/digits', Path(folder) / 'runs', epochs)
                 lines.append(json.dumps(found))
                 print(init, seed, found['held_out'][-1], found['unit'], found['seconds'][-1], 's', flush=True)

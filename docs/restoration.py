@@ -120,11 +120,11 @@ def measure(model, x):
 
 def main():
     torch.set_num_threads(1)
-    model = load_model('demo', 'cpu')
+    model = load_model('demo32', 'cpu')
     data = model.config.data.model_copy(update=dict(n_train=64, n_test=IMAGES))
     faces = images_of(model.config.model_copy(update=dict(data=data))).test
     x = torch.cat(list(faces.batches()))
-    about = dict(model='demo', images=len(x), hardware=hardware(), torch=torch.__version__,
+    about = dict(model='demo32', images=len(x), hardware=hardware(), torch=torch.__version__,
                  date=time.strftime('%Y-%m-%d'))
     lines = [json.dumps(record, ensure_ascii=False) for record in (about, *measure(model, x))]
     OUT.write_text('\n'.join(lines) + '\n', encoding='utf-8')

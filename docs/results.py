@@ -62,7 +62,7 @@ for seed in range(3):
                                                'dataset/cifar10_jpeg')
 
 
-SAMPLED = {'Fréchet distances of demo': 'demo',
+SAMPLED = {'Fréchet distances of demo32': 'demo32',
            'Fréchet distances of CIFAR-10 JPEG, seed 0': 'runs/cifar10-jpeg-0/cifar10-jpeg-0.model'}
 
 

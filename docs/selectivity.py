@@ -1,4 +1,4 @@
-"""What a direction changes besides what it is called by: directions of `demo`, read from pixels by another network.
+"""What a direction changes besides what it is called by: directions of `demo32`, read from pixels by another network.
 
 python docs/selectivity.py    writes selectivity.json for the page Directions: some minutes on one core"""
 import json
@@ -28,8 +28,8 @@ N_TRAIN, N_EXAMPLES, N_TEST, STEPS = 20_000, 4_000, 1_000, 1_400
 
 
 def faces():
-    "Training and held-out faces on the levels of `demo`, with their factors"
-    cfg = configured('demo', [f'n_train={N_TRAIN}', f'n_test={N_TEST}'])
+    "Training and held-out faces on the levels of `demo32`, with their factors"
+    cfg = configured('demo32', [f'n_train={N_TRAIN}', f'n_test={N_TEST}'])
     loaders = dataloaders(cfg, progress=False)
     for split in loaders.train, loaders.test:
         factors = {name: torch.as_tensor(split.factors[name]) for name in READ}
@@ -118,7 +118,7 @@ def main():
     began = time.process_time()
     (x, factors), (held_out, truth) = faces()
     reader = trained_reader(x, factors)
-    model = load_model('demo', 'cpu')
+    model = load_model('demo32', 'cpu')
     some = x[:N_EXAMPLES], {name: values[:N_EXAMPLES] for name, values in factors.items()}
     directions = {name: direction(model, *some, name) for name in WAYS}
     alone = {name: orthogonal(v, [other for key, other in directions.items() if key != name])

@@ -257,6 +257,6 @@ def test_many_samples_are_drawn_in_parts(monkeypatch):
 
 
 def test_the_model_that_comes_with_the_kit_has_a_digest():
-    ours = read_file('demo')
-    assert ours['digest'] and model_file('demo').stat().st_size < 3.1e6
+    ours = read_file('demo32')
+    assert ours['digest'] and model_file('demo32').stat().st_size < 3.1e6
     assert json.dumps(ours['facts']['step']) == '10000'

@@ -96,14 +96,14 @@ def begins(monkeypatch):
 
 def test_train_lists_what_does_not_fit_before_anything_starts(nvae, begins, tmp_path):
     small_run(tmp_path/'runs')
-    command = 'train', 'demo', '--set', 'n_mix=3', '--init', 'demo'
+    command = 'train', 'demo32', '--set', 'n_mix=3', '--init', 'demo32'
     refused = nvae(*command)
-    assert refused.returncode == 2 and not begins and not (tmp_path/'runs/demo').exists()
+    assert refused.returncode == 2 and not begins and not (tmp_path/'runs/demo32').exists()
     *listed, line = refused.stderr.strip().splitlines()
     assert len(listed) >= 2 and all('head' in text and 'in the network' in text for text in listed)
     assert '--init-partial' in line
     assert nvae(*command, '--init-partial').stderr.splitlines()[:len(listed)] == listed
-    assert begins[-1]['init'] == 'demo' and begins[-1]['init_partial']
+    assert begins[-1]['init'] == 'demo32' and begins[-1]['init_partial']
     assert nvae('train', 'quickstart').returncode == 0 and begins[-1]['init'] is None
     nothing = nvae('train', 'quickstart', '--fresh', '--init', 'runs/small/small.model', '--init-partial')
     assert nothing.returncode == 2 and 'no weight of runs/small/small.model fits' in nothing.stderr

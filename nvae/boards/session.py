@@ -19,7 +19,7 @@ import torch
 from ..errors import BadInput, printable
 from ..files import given_path
 from ..machine import keep_memory
-from ..runs.checkpoint import demo_file, load_model, model_file, model_hash
+from ..runs.checkpoint import load_model, model_file, model_hash, own_models
 from ..sampling.provenance import provenance
 from ..sampling.recipe import Recipe, drawn
 from ..sampling.statistics import estimate_statistics, using_statistics
@@ -41,14 +41,13 @@ def name_in_list(path:Path, taken=())->str:
     return printable(path.stem if is_plain else f'{path.parent.name}/{path.name}')
 
 def list_models(runs=None)->dict[str, Path]: # name → file
-    "Every trained model under `runs`, newest first, then the demo. A checkpoint counts where its run has no model yet."
+    "Every trained model under `runs`, newest first, then the kit's. A checkpoint counts where its run has no model."
     runs = given_path(runs or runs_folder(), 'folder')
     models, checkpoints = ([p for p in runs.glob(f'*/[!.]*.{kind}') if p.is_file()] for kind in ('model', 'checkpoint'))
     finished = {p.parent for p in models}
     going = [p for p in checkpoints if p.parent not in finished]
     files = sorted([*models, *going], key=lambda p: (p.suffix == '.model', p.stat().st_mtime), reverse=True)
-    demo = demo_file()
-    own = {'demo': demo} if demo else {}
+    own = own_models()
     return {name_in_list(p, own): p for p in files} | own
 
 NO_MODEL = "there is no model yet: `nvae train quickstart` in a terminal trains one in minutes; then press ⟳"
@@ -126,13 +125,13 @@ class Studio:
 
     @property
     def name(self)->str:
-        "The model as somebody elsewhere would name it: its file, or demo"
-        return 'demo' if self.file == demo_file() else str(self.file)
+        "The model as somebody elsewhere would name it: its file, or the kit's name for it"
+        return next((name for name, file in own_models().items() if file == self.file), str(self.file))
 
     @property
     def home(self)->Path:
-        "Where pictures and picks of this model belong: beside it; for the demo in runs/demo"
-        return self.runs / 'demo' if self.name == 'demo' else self.file.parent
+        "Where pictures and picks of this model belong: beside it; for the kit's own in runs/NAME"
+        return self.runs / self.name if self.name in own_models() else self.file.parent
 
     def about(self)->str:
         "Name, image size, groups and device in one line"
