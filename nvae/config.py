@@ -199,6 +199,7 @@ class DataConfig(Frozen):
     flip: bool = Field(False, description="mirror training images left to right, half of the time")
     n_train: Count | None = Field(None, description="use only so many training images")
     n_test: Count | None = Field(None, description="use only so many test images")
+    n_valid: Count | None = Field(None, description="evaluate on so many training images, which aren't trained on")
     test_fraction: float = Field(0.1, gt=0, lt=1, description="held-out share of a folder without a test/ sub-folder")
     split_seed: Seed = Field(0, description="seed of that choice")
     workers: int = Field(0, ge=0, le=256, description="threads that prepare batches ahead of the training step")

@@ -50,8 +50,8 @@ def board(request, runs):
 
 @pytest.fixture
 def no_demo(monkeypatch):
-    "An installation without the kit's own model"
-    monkeypatch.setattr(nvae.boards.session, 'demo_file', lambda: None)
+    "An installation without the kit's own models"
+    monkeypatch.setattr(nvae.boards.session, 'own_models', dict)
 
 
 def face(number=0, size=(40, 60)):

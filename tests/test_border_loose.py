@@ -1,5 +1,4 @@
 "Loose ends of the border: what a run's data remark, paths, strangers' texts, files of others beside ours"
-import json
 import os
 import time
 
@@ -12,7 +11,7 @@ from nvae.boards.cherry import CherryBoard
 from nvae.boards.sample import SampleBoard
 from nvae.boards.session import list_models, runs_folder
 from nvae.cli.main import main
-from nvae.config import Config, DataConfig, find_config
+from nvae.config import Config, DataConfig, find_config, load_config
 from nvae.data.images import cache_dir, load_image
 from nvae.data.sources import dataloaders
 from nvae.errors import BadInput
@@ -256,7 +255,9 @@ def test_many_samples_are_drawn_in_parts(monkeypatch):
     assert parts == [64, 64, 2]
 
 
-def test_the_model_that_comes_with_the_kit_has_a_digest():
-    ours = read_file('demo32')
-    assert ours['digest'] and model_file('demo32').stat().st_size < 3.1e6
-    assert json.dumps(ours['facts']['step']) == '10000'
+@pytest.mark.parametrize('name, steps', [('demo', 4020), ('demo32', 10000), ('digits', 5820)])
+def test_the_models_that_come_with_the_kit_have_a_digest(name, steps):
+    ours = read_file(name)
+    assert ours['digest'] and model_file(name).stat().st_size < (8e6 if name == 'demo' else 3.1e6)
+    assert ours['facts']['step'] == steps
+    assert all(ours['config'][part] == load_config(name).to_dict()[part] for part in ('model', 'data'))

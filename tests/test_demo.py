@@ -9,7 +9,7 @@ from nvae.boards.session import list_models
 from nvae.cli.main import main
 from nvae.errors import BadInput
 from nvae.runs import checkpoint
-from nvae.runs.checkpoint import load_model, save_model
+from nvae.runs.checkpoint import OWN_MODELS, load_model, own_models, save_model
 from nvae.sampling.provenance import like
 
 
@@ -38,6 +38,17 @@ def test_demo_is_a_file_everywhere(models, small, tmp_path):
     assert list_models() == {'demo': models / 'demo.model'}
     assert board.studio.home == tmp_path / 'runs/demo'
     assert like(board.save()).meta['model'] == 'demo'
+
+
+def test_the_kit_has_several_models_and_a_menu_of_them(models, small, tmp_path):
+    for name in OWN_MODELS:
+        save_model(small, models / f'{name}.model')
+    save_model(small, models / 'other.model')
+    assert list_models() == {name: models / f'{name}.model' for name in OWN_MODELS} == own_models()
+    board = SampleBoard('digits', iterations=1, n=2).wait()
+    assert board.studio.home == tmp_path / 'runs/digits'
+    with pytest.raises(BadInput, match='no file other'):
+        nvae.load('other')
 
 
 def test_files_called_demo_come_first_and_runs_of_that_name_stay_in_sight(models, small, tmp_path):

@@ -71,20 +71,27 @@ def evaluate(
     inception: Annotated[Path | None, option('--inception', 'FILE',
         "the Inception network's weights, where they can't be fetched", **A_FILE)] = None,
     batch_size: Annotated[int, option('--batch-size', 'N', 'images times draws in memory at once', **IMAGES)] = 64,
+    split: Annotated[str, option('--split', 'NAME',
+        'test, or validation: the training images that data.n_valid held out')] = 'test',
+    redraw: Annotated[bool, switch('--redraw',
+        'draw binary images anew from grey ones, by --seed, in place of those drawn once and for all')] = False,
+    fresh: Annotated[bool, switch('--fresh',
+        'begin anew, even where the same evaluation was interrupted and could go on')] = False,
     seed: Seed = 0, as_json: Json = False):
     "Measure how probable a model finds images it has not seen. Bits per dimension, or nats, and what each group does."
+    from nvae.data.images import cache_dir
     from nvae.evaluation.fid import fid
     from nvae.evaluation.likelihood import evaluate as measure
     from nvae.evaluation.likelihood import images_of, summary, with_data
     from nvae.runs.checkpoint import load_model
     model = load_model(file)
-    images = images_of(with_data(model.config, data), progress=True)
+    images = images_of(with_data(model.config, data), True, split, seed if redraw else None)
     distance = {}
     if with_fid:
         distance['fid'] = fid(model, images.train, n, temperature, iterations, seed=seed, weights=inception,
                               progress=True)
-    result = measure(model, images.test, k, limit, seed, batch_size, progress=True, model_file=str(file),
-                     **images.about) | distance
+    result = measure(model, images.test, k, limit, seed, batch_size, progress=True, keep=cache_dir() / 'evaluations',
+                     fresh=fresh, model_file=str(file), **images.about) | distance
     tell(json.dumps(result) if as_json else summary(result))
 
 def tell(text:str):

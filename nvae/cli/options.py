@@ -74,7 +74,7 @@ SEEDS = dict(min=0, max=MOST_SEED)
 PROCESSES = dict(min=1, max=1024)           # or threads
 A_FILE, A_FOLDER = (dict(parser=path_of(what)) for what in ('file', 'folder'))
 
-File = Annotated[str, argument('FILE', 'a .model or a .checkpoint, or demo, the small model that comes with the kit')]
+File = Annotated[str, argument('FILE', 'a .model or a .checkpoint, or a model that comes with the kit: demo, digits')]
 Seed = Annotated[int, option('--seed', 'N', 'the same seed gives the same picture', **SEEDS)]
 Overrides = Annotated[
     list[str] | None, option('--set', 'key=value', 'change a key of the configuration; as often as needed')]

@@ -27,7 +27,7 @@ def binarise(v:Tensor, u:Tensor)->Tensor: # uint8 (B, C, H, W), the same shape, 
     "White (255) with the probability of the grey level, else black (0)"
     return (u * 255 < v).to(torch.uint8) * 255
 
-def binarise_once(images:Tensor, seed:int)->Tensor: # uint8 (N, C, H, W); uint8 (N, C, H, W), 0 or 255
+def binarise_once(images:Tensor, seed)->Tensor: # uint8 (N, C, H, W), one or more numbers; uint8 likewise, 0 or 255
     "The same for evaluation: an image's coins depend on the seed and its number alone"
     rng = np.random.Generator(np.random.PCG64(seed))
     parts = images.split(1000) # so that the coins need little memory
@@ -38,7 +38,8 @@ class Batches:
     "One split of the data as batches. Raises `BadInput` when the images aren't the model's or too few for one batch."
     def __init__(self, pixels:Pixels, cfg:Config, # decoded images
                  train:bool, # shuffled and varied anew in each epoch, last short batch dropped; or as they are
-                 rank:int=0, world_size:int=1):
+                 rank:int=0, world_size:int=1,
+                 coins:int|None=None): # binary images of an evaluation: drawn with this seed; none: once and for all
         check_pixels(pixels, cfg.model)
         self.pixels, self.m, self.data, self.train = pixels, cfg.model, cfg.data, train
         self.rank, self.world_size = rank, world_size
@@ -46,7 +47,7 @@ class Batches:
         self.fixed = None # the binarised images of an evaluation
         if self.binary and not train:
             everything = pixels.windows(torch.arange(len(pixels)), self.m.size)
-            self.fixed = binarise_once(everything, cfg.data.split_seed)
+            self.fixed = binarise_once(everything, cfg.data.split_seed if coins is None else (coins, 1))
         self._shuffled = None, None # an epoch and its order
         if train and not len(self):
             raise BadInput(f"{len(pixels)} training images don't fill one batch of {self.batch_size} for each of "

@@ -307,6 +307,13 @@ class Pixels:
         start, end = self.starts[i:i + 2]
         return self.flat[start:end].view(self.channels, *self.sizes[i].tolist())
 
+    def part(self, first:int, end:int)->'Pixels':
+        "The images from one number to before another, as a set of their own; nothing is copied"
+        flat = self.flat[self.starts[first]:self.starts[end]]
+        factors = self.factors and {name: values[first:end] for name, values in self.factors.items()}
+        about = self.info | {'sha256': hashlib.sha256(flat.numpy()).hexdigest()}
+        return Pixels(flat, self.sizes[first:end], self.channels, about, factors)
+
     def windows(self, idx:Tensor, size:tuple, # (B,) image numbers; (H, W) of the windows
                 place:Tensor | None=None,     # (B, 2) in [0, 1]: where each lies in the free play; none: the centre
                )->Tensor:                     # uint8 (B, C, H, W)
