@@ -18,7 +18,7 @@ from book import ROOT
 from PIL import Image
 
 IMAGES, RECORD = Path('docs/images'), 'made.json'
-WIDTH = 700  # pixels, about: the drawn pictures are enlarged by a whole number
+WIDTH = 900  # pixels, about: the drawn pictures are enlarged by a whole number
 SHOTS = Path('test-output/boards')
 BOARDS = {  # what docs/images/boards holds in two themes, and what one sees there
     'sample': (
@@ -58,8 +58,8 @@ PICTURES = {
         'nvae interpolate demo docs/images/faces/anna.png docs/images/faces/ben.png 7 --space noise --path spherical',
         'From one held-out face to another through the latents; the two originals stand at the ends.'),
     'reconstruct': Picture(
-        'nvae reconstruct demo docs/images/faces/*.png --groups 3',
-        'Seven held-out faces above; below, what the three coarsest groups know of them.')}
+        'nvae reconstruct demo docs/images/faces/*.png --groups 8',
+        'Seven held-out faces above; below, what the eight coarsest of twelve groups know of them.')}
 FACES = {  # held-out faces by number, for the commands that want image files
     'anna': 1_000_010, 'ben': 1_000_013, 'cleo': 1_000_005, 'dan': 1_000_007, 'emma': 1_000_000, 'flora': 1_000_002,
     'gus': 1_000_014}
@@ -134,7 +134,7 @@ def draw(name, root=ROOT):
     from nvae.plots.pictures import to_pil
     faces = root / IMAGES / 'faces'
     faces.mkdir(parents=True, exist_ok=True)
-    for face, number in FACES.items(): to_pil(draw_faces([number])[0]).save(faces / f'{face}.png')
+    for face, number in FACES.items(): to_pil(draw_faces([number], 64)[0]).save(faces / f'{face}.png')
     enlarged(drawn(PICTURES[name].command)).save(root / IMAGES / f'{name}.webp', quality=85, method=6)
 
 
@@ -195,7 +195,7 @@ GALLERY = '''# Gallery
 {.subtitle}
 What the small model that comes with the kit draws, and the commands that draw it
 
-The model learned from 20,000 drawn faces of 32×32 pixels, eight times each, in 98 minutes on one processor core
+The model learned from 40,000 drawn faces of 64×64 pixels, thirteen times each, in eight minutes on one GPU
 ([its configuration](configs.md#config-demo)). Nothing here was chosen: every picture is the first that its command
 gives, and the command gives it again.
 '''

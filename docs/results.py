@@ -1,6 +1,7 @@
 """Measures what the page of results quotes, one line a run: trains and evaluates what results.jsonl lacks.
 
-python docs/results.py [NAME...]    in a folder where dataset/mnist holds MNIST; runs/ is made in it (`make results`)
+python docs/results.py [NAME...]    runs/ is made in the folder where it is typed, whose dataset/mnist holds
+MNIST and whose dataset/cifar10_jpeg the JPEG files of CIFAR-10 in train/ and test/ (`make results`)
 python docs/results.py digits       likewise: evaluates the kit's `digits`, one line of digits.jsonl an evaluation"""
 import json
 import os
@@ -10,12 +11,14 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from frechet import distances
 
 from nvae.bench import processor
 from nvae.cli import main as cli
-from nvae.config import load_config
+from nvae.config import configured
 from nvae.evaluation.likelihood import evaluate, images_of
 from nvae.network.cost import n_parameters
 from nvae.runs.checkpoint import load_model
@@ -45,14 +48,29 @@ TRIALS = {
 def called(name): return f'name={name.replace(" ", "-").replace(",", "")}'
 
 
-# name: (configuration, settings, [(importance samples, images; None: all), ...])
-RUNS = {f'trial: {name}': ('mnist_1gpu', f'{called(name)} {SHORT} {change}', []) for name, change in TRIALS.items()}
-RUNS['MNIST'] = 'mnist_1gpu', f'name=mnist {LONGER}', [(10, None), (100, 500)]
-RUNS['quickstart'] = 'quickstart', '', [(10, 1000)]
+class Plan(NamedTuple):
+    "How a run is trained and evaluated"
+    base: str               # a configuration
+    settings: str = ''      # of `--set`, blanks between them
+    evaluations: tuple = () # (importance samples, images; None: all) of each
+    data: str | None = None # of `--data`
+
+
+RUNS = {f'trial: {name}': Plan('mnist_1gpu', f'{called(name)} {SHORT} {change}') for name, change in TRIALS.items()}
+RUNS['MNIST'] = Plan('mnist_1gpu', f'name=mnist {LONGER}', ((10, None), (100, 500)))
+RUNS['quickstart'] = Plan('quickstart', evaluations=((10, 1000),))
+for seed in range(3):
+    RUNS[f'CIFAR-10 JPEG, seed {seed}'] = Plan('cifar10_small', f'name=cifar10-jpeg-{seed} seed={seed}', ((10, None),),
+                                               'dataset/cifar10_jpeg')
+
+
 # of the kit's model, trained elsewhere: options of `nvae evaluate`, one row of DIGITS each
 DIGITS = PAGE / 'digits.jsonl'
 EVALUATIONS = ['--importance-samples 100 --limit 1000', '--importance-samples 100 --limit 1000 --redraw',
                '--importance-samples 1000 --limit 200']
+
+SAMPLED = {'Fréchet distances of demo32': 'demo32',
+           'Fréchet distances of CIFAR-10 JPEG, seed 0': 'runs/cifar10-jpeg-0/cifar10-jpeg-0.model'}
 
 
 def hardware():
@@ -70,28 +88,38 @@ def evaluation(cfg, run, k, n):
     return dict(command=shlex.join(command), **found, cpu_seconds=round(time.process_time() - began))
 
 
-def command_line(base, settings):
+def command_line(plan):
     "The command that trains this run"
-    changes = [word for setting in settings.split() for word in ('--set', setting)]
-    return shlex.join(['nvae', 'train', base, *changes])
+    data = ['--data', plan.data] if plan.data else []
+    changes = [word for setting in plan.settings.split() for word in ('--set', setting)]
+    return shlex.join(['nvae', 'train', plan.base, *data, *changes])
 
 
 def measure(name):
     "Train and evaluate; the record of it"
-    base, settings, evaluations = RUNS[name]
-    cfg, began = load_config(base, settings.split()), time.process_time()
+    plan = RUNS[name]
+    cfg, began = configured(plan.base, plan.settings.split(), plan.data), time.process_time()
     run = open_run(cfg, Path('runs'))
     model = fit(cfg, run)
     seconds, metrics = time.process_time() - began, read_metrics(run.metrics)
     train = [record for record in metrics if record['kind'] == 'train']
     last = [record for record in metrics if record['kind'] == 'test'][-1]
-    groups = [[record['step'], record['kl_per_group']] for record in train] if evaluations else []
+    groups = [[record['step'], record['kl_per_group']] for record in train] if plan.evaluations else []
     return dict(
-        name=name, command=command_line(base, settings), date=f'{datetime.now(UTC):%Y-%m-%d}', hardware=hardware(),
+        name=name, command=command_line(plan), date=f'{datetime.now(UTC):%Y-%m-%d}', hardware=hardware(),
         torch=torch.__version__, parameters=n_parameters(model), steps=last['step'],
         images=last['step'] * cfg.train.batch_size, cpu_seconds=round(seconds), unit=last['unit'],
         held_out=last['value'], held_out_images=last['images'], groups=groups,
-        evaluations=[evaluation(cfg, run, k, n) for k, n in evaluations])
+        evaluations=[evaluation(cfg, run, k, n) for k, n in plan.evaluations])
+
+
+def measure_samples(name):
+    "The record of how far a model's samples are from images"
+    began = time.process_time()
+    found = distances(SAMPLED[name])
+    return dict(
+        name=name, command=shlex.join(['python', 'docs/results.py', name]), date=f'{datetime.now(UTC):%Y-%m-%d}',
+        hardware=hardware(), torch=torch.__version__, cpu_seconds=round(time.process_time() - began), **found)
 
 
 def known_names():
@@ -113,10 +141,10 @@ def main(names):
         for options in EVALUATIONS: evaluate_digits(options)
         return
     known = known_names()
-    for name in names or [name for name in RUNS if name not in known]:
-        result = measure(name)
-        with open(RESULTS, 'a', encoding='utf-8') as f: f.write(json.dumps(result) + '\n')
-        print(name, result['held_out'], result['unit'], result['cpu_seconds'], 's', flush=True)
+    for name in names or [name for name in (*RUNS, *SAMPLED) if name not in known]:
+        result = (measure if name in RUNS else measure_samples)(name)
+        with open(RESULTS, 'a', encoding='utf-8') as f: f.write(json.dumps(result, ensure_ascii=False) + '\n')
+        print(name, result.get('held_out', ''), result.get('unit', ''), result['cpu_seconds'], 's', flush=True)
         if name == 'MNIST':
             cli.main(['sample', 'runs/mnist/mnist.model', '--sweep', TEMPERATURES, '--n', '10', '--out', str(SWEEP)])
 

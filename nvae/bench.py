@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['repeat', 'rate', 'gflops', 'machine', 'processor', 'with_batches', 'noise_images', 'training_rate',
-           'sampling_rate', 'data_rate', 'peak_mib', 'alone', 'bench', 'bench_table']
+           'untrained', 'sampling_rate', 'restoring_rate', 'data_rate', 'peak_mib', 'alone', 'bench',
+           'bench_table']
 
 # %% ../nbs/6_results/01_benchmarks.ipynb #15-bench-003
 import os
@@ -24,6 +25,7 @@ from torch.nn import functional as F
 
 from .config import Config, load_config
 from .data.batches import loaders_from
+from .errors import BadInput
 from .machine import best_device
 from .network.cost import kept_bytes, n_parameters
 from .network.fast import use_fast
@@ -102,16 +104,34 @@ def training_rate(cfg:Config, batch_size:int=8, repetitions:int=10, seconds:floa
     return dict(rate(times, together), batch_size=batch_size, precision=state.precision,
                 peak_mib=peak_mib(state.device))
 
+def untrained(cfg:Config)->NVAE:
+    "A model as it is used, on the best device; for speed, weights don't matter"
+    model = use_fast(NVAE(cfg)).eval().to(best_device())
+    return model.to(memory_format=torch.channels_last) if cfg.train.channels_last else model
+
 @torch.no_grad()
 def sampling_rate(cfg:Config, n:int=9, repetitions:int=10, seconds:float=20.)->dict:
     "Images per second at temperature 0.7 with drawn pixels, milliseconds for a grid of their means, peak memory"
-    device = best_device()
-    model = use_fast(NVAE(cfg)).eval().to(device)
-    if cfg.train.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+    model = untrained(cfg)
+    device = model.device
     pixels = repeat(lambda: model.generate(n, 0.7, seed=0).px.sample(), device, 2, repetitions, seconds)
     grid = repeat(lambda: model.generate(9, 0.7, seed=0).px.mean.cpu(), device, 1, repetitions, seconds)
     return dict(rate(pixels, n), n_images=n, grid_ms=1000 * statistics.median(grid), peak_mib=peak_mib(device))
+
+def restoring_rate(cfg:Config, n:int=9, repetitions:int=10, seconds:float=20.)->dict|None:
+    "Images per second in which a hole is filled; None for a model that can't"
+    from nvae.sampling.restore import Masked, check_restorable, restore
+    height, width = cfg.model.size
+    known = torch.ones(1, 1, height, width, dtype=torch.bool)
+    known[..., height // 3:-(height // 3), width // 3:-(width // 3)] = False
+    hole = Masked(known)
+    try:
+        check_restorable(cfg.model, hole)
+    except BadInput: return None
+    model = untrained(cfg)
+    images = noise_images(cfg, n).float() / 255
+    times = repeat(lambda: restore(model, images, hole).cpu(), model.device, 1, repetitions, seconds)
+    return dict(rate(times, n), n_images=n, rounds=hole.rounds)
 
 def data_rate(cfg:Config, batch_size:int=64)->dict:
     "Images per second of preparing training batches from a set held in memory"
@@ -138,7 +158,7 @@ def bench(name:str='quickstart', overrides=(), # as for `load_config`
           batch_size:int=8,          # of training
           threads:int | None=None,   # PyTorch's own choice if not given
           seconds:float=20.,         # for each part, about
-         )->dict:                    # config, parameters, kept_mib, machine, training, sampling, data
+         )->dict:                    # config, parameters, kept_mib, machine, training, sampling, data, restoring
     "Measure a configuration on this machine; raises `BadInput` for a configuration that doesn't load"
     cfg = load_config(name, overrides)
     run = partial(alone, threads=threads)
@@ -148,7 +168,8 @@ def bench(name:str='quickstart', overrides=(), # as for `load_config`
     return dict(config=cfg.name, parameters=n_parameters(model), kept_mib=kept, date=time.strftime('%Y-%m-%d'),
                 machine=run(machine),
                 training=run(training_rate, cfg, batch_size, seconds=seconds),
-                sampling=run(sampling_rate, cfg, seconds=seconds), data=run(data_rate, cfg))
+                sampling=run(sampling_rate, cfg, seconds=seconds), data=run(data_rate, cfg),
+                restoring=run(restoring_rate, cfg, seconds=seconds))
 
 _BENCH_TABLE = """\
 {config}: {parameters:,} parameters; {m[device]}, {m[threads]} threads of {m[cores]} cores, PyTorch {m[torch]}, {date}
@@ -167,4 +188,8 @@ def bench_table(r:dict)->str:
     "A result of `bench` for people"
     m, t, s = r['machine'], r['training'], r['sampling']
     trains, samples, reads = map(_with_spread, (t, s, r['data']))
-    return _BENCH_TABLE.format(**r, m=m, t=t, s=s, trains=trains, samples=samples, reads=reads)
+    table = _BENCH_TABLE.format(**r, m=m, t=t, s=s, trains=trains, samples=samples, reads=reads)
+    restoring = r.get('restoring') # records of before have none
+    if not restoring: return table
+    per_image, n = 1 / restoring['median'], restoring['n_images']
+    return f"{table}\n  restoring {per_image:,.3g} s/image; {n} at a time, a hole filled"

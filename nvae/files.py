@@ -236,9 +236,7 @@ def put_file(path, write, # where, as a person wrote it; called with the path of
         clear_leftovers(folder)
         with replacing(path) as beside: write(beside)
     except OSError as e:
-        elsewhere = '' if writes_model else ' with --out'
-        why = f"{disk_words(e, path)}; choose another file{elsewhere}"
-        raise BadInput(f"{shown(path)} can't be written: {why}") from None
+        raise BadInput(f"{shown(path)} can't be written: {disk_words(e, path)}; choose another file") from None
     return path
 
 _TODO = {errno.ENOSPC: ': free some space', errno.EDQUOT: ': free some of your space',

@@ -22,6 +22,7 @@ from .files import given_path, shown, write_text
 from .network.cost import n_parameters
 from .network.model import NVAE
 from .runs.checkpoint import fits_half, is_hash_of, load_model, model_hash, save_model
+from .runs.lineage import in_words, lineage_in
 from .sampling.provenance import save_drawing
 from .sampling.recipe import Recipe
 
@@ -63,7 +64,9 @@ CARD = """\
 An [NVAE](https://arxiv.org/abs/2007.03898) with {{ n_groups }} latent groups and {{ n_parameters }} parameters, for \
 images of {{ size }}.
 
-{{ notes }}
+{% if began_from %}{{ began_from }}
+
+{% endif %}{{ notes }}
 
 ![{{ samples.n }} samples]({{ picture }})
 
@@ -99,11 +102,12 @@ def model_card(network:NVAE, results:list, samples:Recipe, # of the grid
     header = ModelCardData(library_name='nvae', pipeline_tag='unconditional-image-generation',
                            tags=['image-generation', 'nvae', 'vae'], license=license)
     measured = [f'```\n{summary(result).strip()}\n```' for result in results]
+    lineage = lineage_in(getattr(network, 'facts', {}))
     return ModelCard.from_template(
         header, template_str=CARD, cfg=cfg, samples=samples, notes=notes, name=name, picture=SAMPLES, records=RESULTS,
         n_groups=cfg.model.total_groups, n_parameters=f'{n_parameters(network):,}',
         size=' × '.join(map(str, cfg.model.size)), measured='\n\n'.join(measured) or 'None yet.',
-        configuration=cfg.to_yaml().strip())
+        began_from=in_words(lineage) if lineage else '', configuration=cfg.to_yaml().strip())
 
 # %% ../nbs/engine/sharing/03_hub.ipynb #16a-hub-012
 def save_pretrained(network:NVAE, folder, # made if it isn't there; files of an earlier call are replaced, the card too

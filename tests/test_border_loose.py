@@ -100,6 +100,7 @@ def test_what_is_no_path_of_a_folder(path, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('line', [
     'sample demo 0.7 --out PATH', 'sample --like PATH', 'sample PATH 0.7', 'reconstruct demo PATH',
+    'restore demo PATH --noise 0.1', 'restore demo a.png --mask PATH',
     'mix demo PATH PATH', 'interpolate demo PATH PATH', 'explore demo 0.7 --out PATH', 'export demo PATH',
     'import PATH a.model', 'evaluate demo --fid --inception PATH', 'evaluate demo --data PATH', 'info PATH',
     'train PATH', 'train quickstart --runs PATH', 'train quickstart --data PATH', 'runs --runs PATH', 'schedule PATH',
@@ -254,9 +255,9 @@ def test_many_samples_are_drawn_in_parts(monkeypatch):
     assert parts == [64, 64, 2]
 
 
-@pytest.mark.parametrize('name, steps', [('demo', 10000), ('digits', 5820)])
+@pytest.mark.parametrize('name, steps', [('demo', 4020), ('demo32', 10000), ('digits', 5820)])
 def test_the_models_that_come_with_the_kit_have_a_digest(name, steps):
     ours = read_file(name)
-    assert ours['digest'] and model_file(name).stat().st_size < 3.1e6
+    assert ours['digest'] and model_file(name).stat().st_size < (8e6 if name == 'demo' else 3.1e6)
     assert ours['facts']['step'] == steps
-    assert all(ours['config'][part] == load_config(name).to_dict()[part] for part in ('name', 'model', 'data'))
+    assert all(ours['config'][part] == load_config(name).to_dict()[part] for part in ('model', 'data'))

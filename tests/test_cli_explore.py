@@ -3,6 +3,7 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import shlex
 
 import numpy as np
@@ -41,10 +42,33 @@ def pictures(tmp_path):
 
 
 @pytest.fixture
-def filled(model_file, pictures):
+def damaged(tmp_path):
+    "A folder of images to restore: masks of the size of the pictures, and two images that fit the model"
+    folder = tmp_path / 'damaged'
+    folder.mkdir()
+
+    def mask(name, box, white=255):
+        image = Image.new('L', (40, 30))
+        image.paste(white, box)
+        image.save(folder / f'{name}.png')
+
+    mask('hole', (12, 8, 25, 20))
+    mask('outside', (0, 0, 4, 30))
+    mask('all', (0, 0, 40, 30))
+    mask('none', (0, 0, 0, 0))
+    mask('grey', (0, 0, 40, 30), 128)
+    for name, size in dict(small=(8, 8), right=(16, 16)).items():
+        Image.effect_noise(size, 60).convert('RGB').save(folder / f'{name}.png')
+    return folder
+
+
+@pytest.fixture
+def filled(model_file, pictures, damaged):
     "Arguments with the paths of the model and of the pictures in them"
+    places = {'{model}': model_file, '{pictures}': pictures, '{damaged}': damaged}
+
     def fill(args):
-        return [a.replace('{model}', str(model_file)).replace('{pictures}', str(pictures)) for a in args]
+        return [re.sub(r'{\w+}', lambda found: str(places[found[0]]), a) for a in args]
     return fill
 
 
@@ -61,6 +85,9 @@ MADE = [
     ['interpolate', '{model}', '{pictures}/1.png', '{pictures}/2.png', '3', '--space', 'noise', '--path', 'spherical',
      '--group', '0'],
     ['mix', '{model}', '{pictures}/1.png', '{pictures}/2.png'],
+    ['restore', '{model}', '{pictures}/1.png', '--mask', '{damaged}/hole.png'],
+    ['restore', '{model}', '{damaged}/small.png', '--enlarge', '2', '--answers', '3', '--seed', '4'],
+    ['restore', '{model}', '{damaged}/right.png', '--noise', '0.1', '--answers', '2', '--temperature', '0.5,1'],
 ]
 
 
@@ -115,6 +142,19 @@ def test_mixing_begins_with_one_image_and_ends_with_the_other(nvae, model_file, 
     (mixed,) = cells(nvae('mix', model_file, a, b).stdout.strip(), 1, 3)
     (other,) = cells(nvae('mix', model_file, b, a).stdout.strip(), 1, 3)
     assert mixed[0] == other[2] != mixed[2] == other[0]
+
+
+def test_restoring_keeps_what_is_known_at_its_own_size(nvae, model_file, pictures, damaged):
+    options = model_file, pictures / '1.png', '--mask', damaged / 'hole.png'
+    done = nvae('restore', *options)
+    assert (done.returncode, done.stdout.strip()) == (0, '1-restored.png'), done.stderr
+    before, after, hole = (np.asarray(Image.open(path).convert('RGB')) for path in (
+        pictures / '1.png', '1-restored.png', damaged / 'hole.png'))
+    assert (after[hole == 0] == before[hole == 0]).all()
+    assert (after[hole > 0] != before[hole > 0]).mean() > .5
+    several = nvae('restore', *options, '--answers', 2, '--out', 'two.png').stdout.strip()
+    first, second = (np.asarray(Image.open(several).convert('RGB').crop((x, 0, x + 40, 30))) for x in (0, 42))
+    assert (first[hole == 0] == before[hole == 0]).all() and (first != second).any()
 
 
 NOT_FINITE = [
@@ -187,7 +227,7 @@ def test_evaluate_with_fid_at_the_temperature_asked_for(nvae, model_file, pictur
     assert found['protocol'].items() >= dict(samples=6, images=9, temperature=[.5, .9], iterations=1).items()
     assert found['fid'] > 0
     assert asked == [(None, pictures / '1.png')]
-    assert f"{found['fid']:.2f}" in nvae(*args).stdout
+    assert f"Fréchet distance  {found['fid']:.2f} by {found['protocol']['features']}" in nvae(*args).stdout
 
 
 HAS_WEIGHTS = importlib.util.find_spec('torch_fidelity') is not None
@@ -230,6 +270,28 @@ BAD = {
     'a sweep and a temperature': (['sample', '{model}', '0.7', '--sweep', '0.5,1'], '--sweep gives the temperatures'),
     'a sweep that goes too far': (['sample', '{model}', '--sweep', '0.5,3'], "'--sweep'"),
     'nothing to mix with': (['mix', '{model}', '{pictures}/1.png', 'nowhere.png'], 'nowhere.png'),
+    'nothing to restore': (['restore', '{model}', 'nowhere.png', '--noise', '0.1'], 'there is no image nowhere.png'),
+    'nothing wrong with it': (['restore', '{model}', '{pictures}/1.png'], 'Say one of --mask, --enlarge and --noise'),
+    'two things wrong with it': (
+        ['restore', '{model}', '{damaged}/small.png', '--enlarge', '2', '--noise', '0.1'], 'Say one of --mask'),
+    'noise on another scale': (
+        ['restore', '{model}', '{damaged}/right.png', '--noise', '25'], '25 is not in the range'),
+    'three times larger': (['restore', '{model}', '{damaged}/small.png', '--enlarge', '3'], "'--enlarge'"),
+    'enlarging a large one': (['restore', '{model}', '{pictures}/1.png', '--enlarge', '4'], 'it must be of 4×4'),
+    'noise on a large one': (['restore', '{model}', '{pictures}/1.png', '--noise', '0.1'], 'it must be of 16×16'),
+    'a photograph as a mask': (
+        ['restore', '{model}', '{pictures}/1.png', '--mask', '{damaged}/grey.png'], 'neither black nor white'),
+    'a mask that is no image': (['restore', '{model}', '{pictures}/1.png', '--mask', '{model}'], "can't be read"),
+    'a mask of another size': (
+        ['restore', '{model}', '{pictures}/1.png', '--mask', '{damaged}/right.png'], 'must be of one size'),
+    'a black mask': (
+        ['restore', '{model}', '{pictures}/1.png', '--mask', '{damaged}/none.png'], 'nothing in the mask is white'),
+    'a white mask': (
+        ['restore', '{model}', '{pictures}/1.png', '--mask', '{damaged}/all.png'], "where the model doesn't look"),
+    'a mask beyond the window': (
+        ['restore', '{model}', '{pictures}/1.png', '--mask', '{damaged}/outside.png'], "where the model doesn't look"),
+    'too hot an answer': (
+        ['restore', '{model}', '{damaged}/small.png', '--enlarge', '2', '--temperature', '3'], "'--temperature'"),
     'like nothing': (['sample', '--like', 'nowhere.png'], 'there is no file nowhere.png'),
     'like a stranger': (['sample', '--like', '{pictures}/1.png'], "doesn't say how it was made"),
     'like something else': (['sample', '--like', '{model}'], 'not an image'),
@@ -261,6 +323,27 @@ def test_bad_input_costs_one_line(nvae, filled, tmp_path, args, words):
     done = nvae(*filled(args))
     assert said(done, 2, words), (done.returncode, done.stderr)
     assert not list(tmp_path.glob('*.png')) and not list(tmp_path.glob('*.model'))
+
+
+CAN_NOT_RESTORE = [
+    (dict(n_flows=1), ['{pictures}/1.png', '--mask', '{damaged}/hole.png'], 'flows in its posterior only'),
+    (dict(likelihood='bernoulli'), ['{damaged}/right.png', '--noise', '0.1'], 'black or white'),
+    (dict(likelihood='bernoulli'), ['{damaged}/small.png', '--enlarge', '2'], 'black or white'),
+]
+
+
+@pytest.mark.parametrize('settings,args,words', CAN_NOT_RESTORE)
+def test_a_model_that_can_not_restore_says_why(nvae, filled, tmp_path, settings, args, words):
+    save_model(small(**settings), tmp_path / 'other.model')
+    assert said(nvae('restore', 'other.model', *filled(args)), 2, words)
+
+
+@pytest.mark.parametrize('settings', [dict(n_flows=1, flows_in_prior=True), dict(likelihood='bernoulli'),
+                                      dict(image_channels=1), dict(image_size=[16, 32])])
+def test_other_models_fill_a_hole(nvae, pictures, damaged, tmp_path, settings):
+    save_model(small(**settings), tmp_path / 'other.model')
+    done = nvae('restore', 'other.model', pictures / '1.png', '--mask', damaged / 'hole.png')
+    assert (done.returncode, done.stdout.strip()) == (0, '1-restored.png'), done.stderr
 
 
 def test_a_model_that_changed_is_refused(nvae, tmp_path):

@@ -60,6 +60,20 @@ def test_files_called_demo_come_first_and_runs_of_that_name_stay_in_sight(models
     assert load_model('demo', 'cpu').facts == {'epoch': 7}
 
 
+def test_an_old_picture_finds_the_model_that_was_called_demo(models, small, tmp_path):
+    was = save_model(small, models / 'demo.model')
+    assert main(['sample', 'demo', '0.7', '0', '--n', '2', '--out', 'old.png']) == 0
+    before = like(tmp_path / 'old.png').images
+    was.rename(models / 'demo32.model')
+    torch.manual_seed(1)
+    save_model(small_network('demo', n_groups=2).eval(), models / 'demo.model')
+    again = like(tmp_path / 'old.png')
+    assert torch.equal(again.images, before) and len(again.model.cfg.latent_shapes) == len(small.cfg.latent_shapes)
+    (models / 'demo32.model').unlink()
+    with pytest.raises(BadInput, match='its weights differ'):
+        like(tmp_path / 'old.png')
+
+
 def test_an_installation_without_it_says_so(models, capsys):
     lacks = 'lacks models/demo.model'
     assert main(['sample', 'demo', '0.7']) == 2

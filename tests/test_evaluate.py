@@ -1,7 +1,11 @@
 "Likelihoods: the official numbers, closed forms, independence of how the work is cut up, and what is refused"
+import ast
 import json
 import math
+import re
+from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from PIL import Image
@@ -18,6 +22,7 @@ from nvae.evaluation.likelihood import (
     Part,
     estimate,
     evaluate,
+    fid_line,
     images_of,
     plan,
     read_part,
@@ -28,6 +33,7 @@ from nvae.evaluation.likelihood import (
 from nvae.network.elbo import negative_elbo
 from nvae.network.model import NVAE
 
+ROOT = Path(__file__).resolve().parents[1]
 TOLERANCE = dict(rtol=1e-5, atol=1e-3)  # of nats in float32
 
 
@@ -232,8 +238,21 @@ def test_fid_uses_the_temperature_and_statistics_asked_for(model, x):
     assert one['protocol']['samples'] == 8
     others = dict(temperature=1.), dict(iterations=0), dict(iterations=3), dict(pixels='sample'), dict(seed=1)
     assert len({one['fid'], *(measured(**other)['fid'] for other in others)}) == 6
+    assert fid_line(one).startswith(f"Fréchet distance  {one['fid']:.2f} by Mean (8 samples at temperature 0.7")
     with pytest.raises(BadInput, match='at least 2'):
         measured(limit=1)
+
+
+def test_no_fid_stands_without_its_feature_network():
+    "In what the package prints, and in every paragraph of the book"
+    said = {path: [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+            for path in (ROOT / 'nvae').rglob('*.py')}
+    for path in (ROOT / 'nbs').rglob('*.ipynb'):
+        prose = [cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == 'markdown']
+        said[path] = [part for text in prose for part in text.splitlines()]
+    bare = [(path.name, text) for path, texts in said.items() for text in texts
+            if re.search(r'\bFID\b', str(text)) and 'Inception' not in text]
+    assert bare == []
 
 
 @pytest.mark.parametrize('error,says', [

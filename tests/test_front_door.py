@@ -14,6 +14,7 @@ OLD = re.findall(r'^\| `nvae\.(\w+)` \| (.+) \|$', (ROOT / 'CHANGELOG.md').read_
 PROMISED = {
     'load', 'save', 'load_config', 'list_configs', 'Config', 'ModelConfig', 'BadInput', 'NVAE', 'Output', 'draw_noise',
     'prior_noise', 'sample_images', 'reconstruct', 'explore', 'interpolate', 'mix', 'embed', 'unembed', 'evaluate',
+    'encode_images', 'decode_images', 'Latents',
     'fid', 'dataloaders', 'load_image', 'open_run', 'fit', 'image_grid', 'draw_hierarchy', 'plot_curves',
     'from_pretrained', 'push_to_hub'}
 

@@ -1,5 +1,6 @@
 "The checks of `make check`, each on a copy of the project that is in order and on one that is not"
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -133,6 +134,18 @@ def test_make_alone_lists_every_target():
     rules = [line for line in (ROOT / 'Makefile').read_text().splitlines() if line[:1].isalpha() and '=' not in line]
     assert listed == {line.split(':')[0] for line in rules if ':' in line}
     assert {'quickstart', 'test', 'check', 'types', 'readme', 'clean'} <= listed
+
+
+def test_set_up_says_how_much_it_downloads_before_it_does():
+    "In README and CONTRIBUTING as in the Makefile"
+    asked = subprocess.run(['make', '-n', '-W', 'settings.ini', 'quickstart'], cwd=ROOT, capture_output=True, text=True)
+    before, _, after = asked.stdout.partition(' -m venv .venv')
+    sizes = re.findall(r'[\d,]+ MB', before)
+    assert after
+    assert len(sizes) == 2
+    for page in ('README.md', 'CONTRIBUTING.md'):
+        text = (ROOT / page).read_text()
+        assert all(size in text for size in sizes), page
 
 
 def test_old_python_is_refused_with_a_way_out(tmp_path):

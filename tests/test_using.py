@@ -10,7 +10,8 @@ from nvae.plots.pictures import image_grid, png, read_png_meta, save_png, to_pil
 from nvae.runs.checkpoint import METHOD, is_hash_of, model_hash, model_hash_v1, save_model
 from nvae.sampling.explore import Change
 from nvae.sampling.provenance import like, provenance, save_drawing
-from nvae.sampling.recipe import Passage, Recipe, Start, as_text, draw, from_text
+from nvae.sampling.recipe import Passage, Recipe, Start, as_text, draw, draw_all, from_text
+from nvae.sampling.restore import Restoration
 
 
 class Later(ModelConfig):
@@ -76,6 +77,22 @@ def test_recipes_that_can_not_be_drawn():
         with pytest.raises(BadInput, match='a walk needs one change'): Recipe(walk=True, changes=changes)
     for start in None, Start(('a',)):
         with pytest.raises(BadInput, match='two images'): Recipe(start=start, passage=Passage())
+
+
+def test_restorations_that_can_not_be_drawn(model):
+    small, smaller = (Restoration(as_text(torch.rand(1, 3, side, side)), enlarge=16 // side) for side in (8, 4))
+    recipe = Recipe(n=2, iterations=0, restoration=small)
+    assert Recipe.from_dict(recipe.plain()) == recipe and 'restoration' not in Recipe().plain()
+    with pytest.raises(BadInput, match='by itself'): Recipe(restoration=small, changes=(Change((0,)),))
+    with pytest.raises(BadInput, match='picture for itself'):
+        draw_all(model, [recipe, Recipe(n=1, iterations=0, restoration=smaller)])
+    for wrong in dict(enlarge=3), dict(noise=2.), dict(enlarge=None), dict(image=3), dict(rounds=0), dict(mirrored=1):
+        plain = recipe.plain()
+        plain['restoration'].update(wrong)
+        with pytest.raises(BadInput): Recipe.from_dict(plain)
+    for text in '!', 'aGVsbG8=':
+        with pytest.raises(BadInput, match="can't be read"):
+            draw(model, Recipe(n=1, iterations=0, restoration=Restoration(text, noise=.1)))
 
 
 def test_an_image_that_was_read_is_not_decoded_again(model, monkeypatch):

@@ -9,7 +9,6 @@ __all__ = ['pixel_hash', 'as_pick', 'recipe_of', 'opened', 'pictures', 'comes_ou
 # %% ../../nbs/engine/boards/06_picks.ipynb #17d-picks-003
 import base64
 import hashlib
-import io
 import json
 import threading
 import time
@@ -20,7 +19,8 @@ import torch
 from PIL import Image
 
 from .session import Drawing, Studio
-from ..errors import BadInput
+from ..data.images import open_image
+from ..errors import BadInput, printable
 from ..files import disk_words, locked, shown, write_text
 from ..plots.pictures import png, to_bytes, to_pil
 from ..runs.checkpoint import METHOD, model_hash_v1
@@ -43,8 +43,11 @@ def recipe_of(pick:dict)->Recipe:
     return Recipe.from_dict(pick['recipe'])
 
 def opened(pick:dict)->Image.Image:
-    "What was picked, to be looked at without a model"
-    return Image.open(io.BytesIO(base64.b64decode(pick['png'])))
+    "What was picked, to be looked at without a model; raises `BadInput` where the picture in the file is damaged"
+    try:
+        return open_image(base64.b64decode(pick['png']))
+    except ValueError as e:
+        raise BadInput(f"the picture of the pick of {printable(pick['when'])} is damaged ({printable(e)})") from None
 
 def pictures(picks:list)->torch.Tensor: # uint8 (n, 3, H, W)
     "What was picked, from the PNGs"

@@ -66,6 +66,10 @@ def train(
     overrides: Overrides = None,
     data: Annotated[str | None, option('--data', 'WHERE', 'a folder of images, or a data set by name')] = None,
     fresh: Annotated[bool, switch('--fresh', 'start anew; the old run is kept under another name')] = False,
+    init: Annotated[str | None, option('--init', 'FILE',
+        'begin with the weights of this .model or .checkpoint (demo: those of the small model that comes with the kit)',
+        )] = None,
+    init_partial: Annotated[bool, switch('--init-partial', "leave out those that don't fit, which are listed")] = False,
     runs: Annotated[Path, option('--runs', 'FOLDER', 'where the folder of the run is made', **A_FOLDER)] = Path('runs'),
     processes: Annotated[int, option('--processes', 'N',
         'processes on this machine, one for each GPU; each takes a batch', **PROCESSES)] = 1):
@@ -74,7 +78,8 @@ def train(
     Runs the training notebook and leaves it, executed, in runs/NAME/, beside NAME.model (for use) and NAME.checkpoint
     (for going on). Ctrl-C and SIGTERM stop after a checkpoint."""
     from nvae.runs.headless import train_headless
-    return train_headless(name, overrides=overrides or [], data=data, fresh=fresh, runs=runs, processes=processes)
+    return train_headless(name, overrides=overrides or [], data=data, fresh=fresh, runs=runs, processes=processes,
+                          init=init, init_partial=init_partial)
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-plan-1
 @example('schedule night.yaml --slots 2')

@@ -33,7 +33,7 @@ from ..network.likelihoods import LIKELIHOODS
 from ..network.model import NVAE, Output
 from ..noise import device_noise
 from ..runs.checkpoint import METHOD, digest, model_hash
-from ..sampling.encode import Moments, embed
+from ..sampling.encode import Moments, encode_images
 from ..sampling.statistics import using_statistics
 
 # %% ../../nbs/4_using/04_likelihood.ipynb #15-evaluate-008
@@ -241,7 +241,7 @@ def _estimate_all(model, images, asked, ledger, progress)->Moments:
         for x in as_batches(images, n, per_pass):
             check_images(x, model.cfg)
             x = x.to(model.start)
-            if moments.n < ACTIVE_IMAGES: moments.add(embed(model, x, 'noise'))
+            if moments.n < ACTIVE_IMAGES: moments.add(encode_images(model, x, 'noise'))
             if done >= ledger.n:
                 noises = (device_noise(model, m * len(x), asked['seed'], done, i) for i, m in enumerate(passes))
                 ledger.add(estimate(model, x, noises))
@@ -289,7 +289,7 @@ def with_data(cfg:Config, where=None)->Config: # where: a folder of images, a da
 class Images(NamedTuple):
     "What a model is evaluated on"
     test: Batches
-    train: Batches # in their order, unflipped; FID is quoted against them
+    train: Batches # in their order, unflipped; samples are compared with them
     about: dict    # what the protocol says of the test images
 
 TOLD = 'root', 'split', 'padded', 'resized', 'binarised', 'test_sha256' # of the data, where there is something to tell
@@ -315,10 +315,10 @@ def _coins(cfg, redrawn):
 
 # %% ../../nbs/4_using/04_likelihood.ipynb #15-evaluate-049
 def fid_line(r:dict)->str:
-    "A result of `fid`: the figure, and what it is a figure of"
+    "A result of `fid`: the figure, the feature network that it depends on, and what it is a figure of"
     p = r['protocol']
-    return _line('FID', f"{r['fid']:.2f} ({p['samples']} samples at temperature {p['temperature']}, "
-                        f"{p['images']} images; {p['features']})")
+    return _line('Fréchet distance', f"{r['fid']:.2f} by {p['features']} ({p['samples']} samples at "
+                        f"temperature {p['temperature']}, {p['images']} images)")
 
 def _line(name, text): return f'{name:16}  {text}'
 

@@ -149,7 +149,7 @@ def _damaged(path, error, advice)->BadInput:
 def _unreadable(path, error:OSError)->BadInput:
     return BadInput(f"{shown(path)} can't be read: {error.strerror or error}")
 
-OWN_MODELS = 'demo', 'digits' # names of the models that come with the kit, in place of a file
+OWN_MODELS = 'demo', 'demo32', 'digits' # names of the models that come with the kit, in place of a file
 
 def own_models()->dict[str, Path]:
     "Name → file of the models that come with the kit, those that the installation has"

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LOOKING', 'RunDir', 'Status', 'write_status', 'read_status', 'lock_holder', 'lives_here', 'refuse_if_held',
-           'run_lock', 'refuse_other_network', 'open_run', 'refuse_other_names', 'set_aside', 'second_name',
-           'Record', 'read_metrics', 'append_metrics', 'rewind_metrics']
+           'run_lock', 'refuse_other_network', 'open_run', 'refuse_other_names', 'begin_anew', 'moved_with',
+           'set_aside', 'second_name', 'Record', 'read_metrics', 'append_metrics', 'rewind_metrics']
 
 # %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-003
 import fcntl
@@ -208,8 +208,7 @@ def open_run(cfg:Config,       # what is to be trained; its name names the folde
     "The folder of a run, ready; raises `BadInput` where it can't be written, is in use, or holds another network"
     run = RunDir(given_path(runs, 'folder')/cfg.name)
     refuse_if_held(run)
-    if fresh and run.path.exists():
-        with run_lock(run): set_aside(run)
+    if fresh: begin_anew(run)
     _make_writable(run)
     refuse_other_names(run)
     began_with = _network_of(run) if run.checkpoint.exists() else None
@@ -246,6 +245,17 @@ def refuse_other_names(run:RunDir):
     if not found or run.name in found.values(): return
     file, old = next(iter(found.items()))
     raise BadInput(_OTHER_NAMES.format(run=shown(run.path), old=old, file=file.name, new=run.name))
+
+def begin_anew(run:RunDir)->RunDir|None: # where the old one is now; None: there was none
+    "Keep an older run of this name as NAME.1, NAME.2, …; raises `BadInput` where it is in use"
+    if not run.path.exists(): return None
+    with run_lock(run): return set_aside(run)
+
+def moved_with(file:Path, run:RunDir, old:RunDir)->Path:
+    "Where a file is, once a run was set aside to which it may have belonged"
+    name = file.name.replace(run.name, old.name, 1) if file.name.startswith(f'{run.name}.') else file.name
+    there = old.path/name
+    return there if there.exists() and not file.exists() else file
 
 def set_aside(run:RunDir)->RunDir: # where it is now
     "Keep a run under the first free of NAME.1, NAME.2, …: in one step, before and after which it is whole"

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from ..config import Config, configured, flat, image_folder
 from ..errors import BadInput, printable
 from ..files import clear_temporary, disk_words, find_asset, given_path, shown, temporary_folder, write_text
-from .folder import RunDir, open_run, read_metrics, read_status, write_status
+from .folder import RunDir, begin_anew, moved_with, open_run, read_metrics, read_status, write_status
 from .progress import Bar, clock
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-006
@@ -213,11 +213,12 @@ def how_stopped(name:str, got:list, status:dict)->str|None: # name: of the excep
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-017
 def train_headless(name:str, overrides=(), data=None, # as for `configured`
                    fresh=False, runs='runs',          # as for `open_run`
-                   processes=1)->int:                 # on this machine; returns the exit code
+                   processes=1,                       # on this machine
+                   init=None, init_partial=False)->int: # a file to begin with, as for `fit`; returns the exit code
     "What `nvae train` does: train, or go on, in a notebook of its own; raises `BadInput`, if possible before it starts"
     cfg = configured(name, overrides, data)
     runs = given_path(runs, 'folder')
-    run = open_run(cfg, runs, fresh)
+    run, init = _opened(cfg, runs, fresh, init, init_partial)
     asked_to_stop(run) # before it began, that is
     clear_temporary() # here, for a run that is done begins nothing
     bar = Bar(cfg.name)
@@ -226,10 +227,21 @@ def train_headless(name:str, overrides=(), data=None, # as for `configured`
     else:
         refuse_missing_folder(cfg)
         parameters = dict(config=str(name), overrides=flat(overrides), runs=str(runs), processes=processes,
-                          data=None if data is None else str(data))
+                          data=None if data is None else str(data), init=init, init_partial=init_partial)
         ended = trained(run, parameters, bar.show)
     bar.close(ended.line)
     return ended.code
+
+def _opened(cfg, runs, fresh, init, partial):
+    "The folder of a run, and the file to begin with, which may have moved with an older run; says what doesn't fit"
+    if init is None:
+        if partial: raise BadInput("--init-partial says what may be left out of a file: name that with --init FILE")
+        return open_run(cfg, runs, fresh), None
+    from nvae.runs.lineage import check_beginning  # and with it PyTorch
+    run = RunDir(runs/cfg.name)
+    check_beginning(cfg, run, init, partial, fresh, lambda line: print(line, file=sys.stderr))
+    old = begin_anew(run) if fresh else None
+    return open_run(cfg, runs), str(moved_with(given_path(init), run, old)) if old else str(init)
 
 def refuse_missing_folder(cfg:Config):
     "Raises `BadInput` for a folder of images that isn't there, before a kernel finds that out"

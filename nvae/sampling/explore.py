@@ -18,7 +18,7 @@ from ..config import ModelConfig, Seed
 from ..errors import BadInput
 from ..network.model import NVAE
 from ..noise import check_latents, draw_noise, fold_temperature, fresh_noise
-from .encode import groups_named, one_by_one
+from .encode import count_kept, groups_named, one_by_one
 from .sample import picture_of
 
 # %% ../../nbs/4_using/01_explore.ipynb #14-explore-012
@@ -176,9 +176,7 @@ def reconstruct(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
                 seed:int=0, pixels:str='mean',
                )->torch.Tensor:             # (B, C, H, W) in [0, 1]
     "Images rebuilt from their top K groups; raises `BadInput` for a K that the model hasn't"
-    G = model.cfg.total_groups
-    K = G if n_groups is None else n_groups
-    if not 0 <= K <= G: raise BadInput(f"{K} groups can't be taken from an image: this model has {G}")
+    G, K = model.cfg.total_groups, count_kept(model.cfg, n_groups)
     maps = model.read(x.to(model.start))
     drawn = [e.to(model.start) for e in draw_noise(model.cfg, len(x), seed)]
     from_image = drawn if sample else [torch.zeros_like(e) for e in drawn]

@@ -11,7 +11,7 @@ import torch
 from ..config import ModelConfig
 from ..errors import BadInput
 from ..network.model import NVAE
-from .encode import embed, groups_named, unembed
+from .encode import decode_images, encode_images, groups_named
 
 # %% ../../nbs/4_using/02_interpolate.ipynb #14-explore-044
 PATHS = 'linear', 'spherical'
@@ -44,9 +44,9 @@ def interpolate(model:NVAE, a:torch.Tensor, b:torch.Tensor, # one image each, (1
     if n < 2: raise BadInput(f"{n} steps can't lead from one image to another; ask for at least 2")
     shares = torch.zeros(n, model.cfg.total_groups)
     shares[:, groups_named(model.cfg, groups)] = torch.linspace(0, 1, n)[:, None]
-    start, end = embed(model, a, space, seed), embed(model, b, space, seed)
+    start, end = (encode_images(model, image, space, seed).zs for image in (a, b))
     latents = blend(start, end, shares, path)
-    steps = [unembed(model, list(part), space) for part in zip(*(z.split(256) for z in latents))]
+    steps = [decode_images(model, list(part), space) for part in zip(*(z.split(256) for z in latents))]
     return torch.cat([a.to(model.start), *steps, b.to(model.start)])
 
 # %% ../../nbs/4_using/02_interpolate.ipynb #14-explore-054
@@ -62,5 +62,5 @@ def mix(model:NVAE, coarse:torch.Tensor, fine:torch.Tensor, # images (1, C, H, W
         n_scales:int=1,          # coarsest scales that come from the first image, 0 to all
         space:str='noise', seed:int|None=None)->torch.Tensor: # (1, C, H, W) in [0, 1]
     "Coarse groups of one image, fine groups of another; raises `BadInput` for more scales than there are"
-    first, second = (embed(model, x, space, seed) for x in (coarse, fine))
-    return unembed(model, by_scale(model.cfg, first, second, n_scales), space)
+    first, second = (encode_images(model, x, space, seed).zs for x in (coarse, fine))
+    return decode_images(model, by_scale(model.cfg, first, second, n_scales), space)

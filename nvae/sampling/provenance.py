@@ -24,7 +24,7 @@ from ..errors import MOST_IMAGES, BadInput, explain_validation, printable
 from ..files import given_path, read_json, shown
 from ..network.model import NVAE
 from ..plots.pictures import image_grid, read_png_meta, save_png
-from ..runs.checkpoint import METHOD, is_hash_of, load_model, model_hash
+from ..runs.checkpoint import METHOD, OWN_MODELS, is_hash_of, load_model, model_hash, own_models
 from .recipe import Recipe, draw_all
 
 # %% ../../nbs/engine/sharing/01_provenance.ipynb #14b-recipe-025
@@ -157,6 +157,8 @@ def like(file_of,               # a PNG, or a file of picks, that nvae saved
     _check_grid(said.grid, sum(r.n if r.index is None else 1 for r in recipes), name)
     source = file or _model_of(name, said.model)
     model = load_model(source, device)
+    if file is None and source in OWN_MODELS and not is_hash_of(model, said.sha256):
+        model = _earlier_of_kit(said.sha256, device) or model
     if not is_hash_of(model, said.sha256):
         raise BadInput(f"{printable(source)} is not, or no longer, the model that {name} was drawn from: "
                        f"its weights differ; name the file that holds the old ones")
@@ -177,6 +179,11 @@ def _model_of(name, source):
     if path.is_file() or path.name == source: return source
     raise BadInput(f"{name} was drawn from {printable(source)}, which isn't there; "
                    "name the model's file after the picture")
+
+def _earlier_of_kit(sha256, device):
+    "The kit's own model of this hash: its names were given to others later"
+    models = (load_model(file, device) for file in own_models().values())
+    return next((model for model in models if is_hash_of(model, sha256)), None)
 
 def _tell_differences(name, said, recipes, model):
     "Warn where the same recipe may give other pixels"

@@ -24,9 +24,10 @@ from ..network.model import NVAE
 from ..noise import draw_noise, fold_temperature, noise_in_parts
 from ..plots.pictures import png, to_pil
 from ..runs.checkpoint import METHOD
-from .encode import embed, groups_named, one_by_one
+from .encode import encode_images, groups_named, one_by_one
 from .explore import Change, GroupNames, descend, difference, noise_walk, resample
 from .interpolate import by_scale, interpolate
+from .restore import Restoration, answers
 from .sample import are_finite, draw_images
 from .statistics import estimate_statistics, using_statistics
 
@@ -69,6 +70,7 @@ class Recipe:
     start: Start | None = None      # images to begin with; None: the seed's noise
     passage: Passage | None = None  # from one of `start` to the other: the first, n − 2 steps, the second
     walk: bool = False              # the images are frames of a round trip through the noise of the one change
+    restoration: Restoration | None = None # an image to restore; the images are its answers, at its own size
     method: int = field(default=METHOD, compare=False) # by which it was drawn
 
     def __post_init__(self):
@@ -83,12 +85,15 @@ class Recipe:
             raise BadInput("a passage needs two images to begin with: from the one to the other")
         if self.start and self.start.n_coarse is not None and len(self.start.images) != 2:
             raise BadInput("two images are mixed, and this recipe has one")
+        others = self.start, self.passage, self.walk, self.changes, self.variants_of is not None
+        if self.restoration and any(others): raise BadInput("an image is restored by itself, without other changes")
         if self.method > METHOD:
             raise BadInput(f"this was drawn by a newer nvae, by method {self.method}: install that version")
 
     @property
     def kind(self)->str:
-        "'batch', 'variants', 'walk' or 'passage'"
+        "'batch', 'variants', 'walk', 'passage' or 'restoration'"
+        if self.restoration: return 'restoration'
         if self.passage: return 'passage'
         if self.walk: return 'walk'
         return 'variants' if self.changes or self.from_one else 'batch'
@@ -115,8 +120,10 @@ class Recipe:
         return [replace(self, index=i) for i in range(self.n)] if self.index is None else [self]
 
     def plain(self)->dict:
-        "Plain values, as they come back from JSON"
-        return json.loads(json.dumps(asdict(self)))
+        "Plain values, as they come back from JSON; what earlier versions didn't know is left out where it is None"
+        values = asdict(self)
+        if self.restoration is None: del values['restoration']
+        return json.loads(json.dumps(values))
 
     @classmethod
     def from_dict(cls, d:dict)->'Recipe':
@@ -168,7 +175,8 @@ def _start_noise(model, r):
     "The noise of what a recipe begins with: a batch, one of the seed's images, an image, or two mixed by scale"
     if r.start is not None:
         seed = r.seed if r.start.sampled else None
-        first, *second = (embed(model, from_text(text, model.cfg), 'noise', seed) for text in r.start.images)
+        images = [from_text(text, model.cfg) for text in r.start.images]
+        first, *second = (encode_images(model, image, 'noise', seed).zs for image in images)
         return first if r.start.n_coarse is None else by_scale(model.cfg, first, second[0], r.start.n_coarse)
     if r.variants_of is None: return draw_noise(model.cfg, r.n, r.seed)
     return [e[-1:] for e in draw_noise(model.cfg, r.variants_of + 1, r.seed)]
@@ -211,6 +219,7 @@ def drawn(model:NVAE, r:Recipe,
     "The whole batch of a recipe, with the statistics that the model has"
     if r.kind == 'batch': return blanked(_batch(model, r))
     if r.kind == 'passage': return blanked(_passage(model, r))
+    if r.kind == 'restoration': return blanked(answers(model, r.restoration, r.n, r.temperature, r.seed))
     noise, above = _begun(model, r, {} if kept is None else kept)
     if r.kind == 'walk': return blanked(_walk(model, r, noise, above))
     return _variants(model, r, noise, above)
@@ -230,7 +239,8 @@ def _meant(images, r):
 MOST_PIXELS = 2**27 # of one picture; Pillow opens no larger one again
 
 def _refuse_too_many(recipes, cfg):
-    "Raises `BadInput` for more images than one picture holds"
+    "Raises `BadInput` for more images than one picture holds, or of several sizes"
+    if len({r.restoration for r in recipes}) > 1: raise BadInput("a restored image has a picture for itself")
     height, width = cfg.size
     n = sum(r.n for r in {replace(r, index=None) for r in recipes})
     most = min(MOST_IMAGES, MOST_PIXELS // (height * width))

@@ -17,8 +17,7 @@ import textwrap
 from contextlib import suppress
 from pathlib import Path
 
-from PIL import Image
-
+from ..data.images import UnreadableImage, open_image
 from ..errors import BadInput
 from ..files import read_yaml
 from ..plots.curves import PALETTE, figure, styled
@@ -169,10 +168,11 @@ def title_of(name:str, path)->str: # lines
 
 @styled
 def plot_samples(found:list, n_cols:int=3): # matplotlib figure
-    "The pictures of every run, under its name"
+    "The pictures of every run, under its name; a damaged one is left out"
     drawn = []
     for r in found:
-        drawn += [(title_of(r['name'], path), Image.open(path)) for path in r['pictures']]
+        for path in r['pictures']:
+            with suppress(UnreadableImage): drawn.append((title_of(r['name'], path), open_image(path)))
     n_rows = max(1, math.ceil(len(drawn)/n_cols))
     tallest = max((image.height/image.width for _, image in drawn), default=1)
     fig, axes = figure(6.4, n_rows*(6.4/n_cols*tallest + .4), nrows=n_rows, ncols=n_cols, squeeze=False)

@@ -28,12 +28,24 @@ from ..network.model import NVAE
 from ..noise import own_generators, seed_from
 from ..runs.checkpoint import is_whole, read_file, save_checkpoint, save_model
 from ..runs.folder import RunDir, read_metrics, read_status, rewind_metrics, run_lock, write_status
+from ..runs.lineage import read_beginning, refuse_other_beginning
 from .accelerator import tracker_settings
 from .distributed import averaged, fingerprint, first_message, gather, max_over_processes, this_process
 from .monitor import assess, event, is_no_better, model_there_is, preview, record_training, update_status
 from .nonfinite import first_nonfinite_gradient, locate_backward, locate_forward
 from .objective import NAMES
-from .state import Session, TrainState, contents, facts, model_for_use, new_state, newest, restore, spoilt
+from nvae.training.state import (
+    Session,
+    TrainState,
+    begin_with,
+    contents,
+    facts,
+    model_for_use,
+    new_state,
+    newest,
+    restore,
+    spoilt,
+)
 
 # %% ../../nbs/3_learning/02_fit.ipynb #12-train-009
 def forward_backward(state:TrainState, xs:list)->torch.Tensor: # `accumulate` batches (B, C, H, W); (6 + G,)
@@ -237,6 +249,8 @@ def train_pass(state:TrainState, stops:list, watch):
 def fit(cfg:Config, run:RunDir, # where everything goes, as `open_run` gives it
         loaders=None, # batches; made from cfg.data if not given
         watch=None,   # called after each step with (status, () → records, last), e.g. `LiveCurves`
+        init=None,    # a file whose weights a new run begins with; None: they are drawn from the seed
+        init_partial:bool=False, # may those that don't fit be left out?
        )->NVAE:       # the network for use, in evaluation mode
     """Train, or go on with, a run. Raises `BadInput` (in use, another network, no data, no whole checkpoint),
     `Interrupted` (Ctrl-C or SIGTERM; a checkpoint was written) and `TrainingFailed` (numbers that stay non-finite, a
@@ -245,7 +259,7 @@ def fit(cfg:Config, run:RunDir, # where everything goes, as `open_run` gives it
     lock = run_lock(run) if main else nullcontext()
     how_it_ends = reported(run) if main else nullcontext()
     with lock, own_generators(), stop_requests() as stops, how_it_ends:
-        state = start_or_resume(cfg, run, loaders)
+        state = start_or_resume(cfg, run, loaders, init, init_partial)
         began = dict(clock=time.monotonic(), events=state.session.events)
         state.session = Session(state.progress.step, state.progress.seconds, **began)
         if state.progress.step == 0 and state.progress.best is None:
@@ -254,12 +268,16 @@ def fit(cfg:Config, run:RunDir, # where everything goes, as `open_run` gives it
         while state.position < state.last: train_pass(state, stops, watch)
         return finish(state, watch)
 
-def start_or_resume(cfg:Config, run:RunDir, loaders)->TrainState:
+def start_or_resume(cfg:Config, run:RunDir, loaders, init=None, init_partial=False)->TrainState: # as for `fit`
     "A run as it was at its last checkpoint, or a new one; raises `BadInput` where processes find different ones"
     state = new_state(cfg, run, loaders)
     content, passed_over = newest(state)
-    if content is None: refuse_lost(run)
-    else: restore(state, content)
+    if content is None:
+        refuse_lost(run)
+        if init is not None: passed_over.append(begin_with(state, read_beginning(cfg, init, init_partial)))
+    else:
+        restore(state, content)
+        if init is not None: refuse_other_beginning(run, init, state.lineage)
     steps = gather(state.progress.step)
     if len(set(steps)) > 1:
         raise BadInput(f"the processes find different checkpoints in {shown(run.path)} (steps "
@@ -278,13 +296,15 @@ def start_or_resume(cfg:Config, run:RunDir, loaders)->TrainState:
     return state
 
 _LOST = ("{run} holds {what}, but no checkpoint to go on from: put {name} back, or begin anew with --fresh, which "
-         "keeps this folder under another name")
+         "keeps this folder under another name{begin}")
+_WITH = "; --fresh --init {} begins with the weights that are there"
 
 def refuse_lost(run:RunDir):
     "Raises `BadInput` where a run without a checkpoint has been trained: it would be overwritten by its beginning"
     step = max([record['step'] for record in read_metrics(run.metrics)], default=0)
     what = f"a run of {step} steps" if step else _what_is(run.model) if run.model.exists() else None
-    if what: raise BadInput(_LOST.format(run=shown(run.path), what=what, name=run.checkpoint.name))
+    begin = _WITH.format(shown(run.model)) if run.model.exists() else ''
+    if what: raise BadInput(_LOST.format(run=shown(run.path), what=what, name=run.checkpoint.name, begin=begin))
 
 def _what_is(model): # None: what a run leaves before its first step
     try:

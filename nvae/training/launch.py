@@ -42,6 +42,8 @@ def arguments()->argparse.ArgumentParser:
     p.add_argument('--data', metavar='WHERE', help='a folder of images, or a data set by name')
     p.add_argument('--runs', metavar='FOLDER', default='runs', help="the runs' folder, one that all machines share")
     p.add_argument('--fresh', action='store_true', help='start anew; the old run is kept under another name')
+    p.add_argument('--init', metavar='FILE', help='begin with the weights of a model')
+    p.add_argument('--init-partial', action='store_true', help="leave out those that don't fit")
     p.add_argument('--parent', type=int, help='stop, after a checkpoint, when this process is gone')
     return p
 
@@ -58,7 +60,8 @@ def main(args:list|None=None)->int: # the process's own if not given; exit code
     try:
         if me.is_main_process:
             open_run(cfg, a.runs, a.fresh)
-        fit(cfg, run, watch=stop_without(a.parent) if me.is_main_process else None)
+        watch = stop_without(a.parent) if me.is_main_process else None
+        fit(cfg, run, watch=watch, init=a.init, init_partial=a.init_partial)
     except Interrupted as e:
         me.wait_for_everyone()
         return 128 + e.signum
@@ -108,9 +111,10 @@ def check_count(processes:int):
                        "and each process needs one")
 
 @contextmanager
-def launched(run:RunDir, processes:int, out, failures:Path): # open file for what they print; file as for `launch`
+def launched(run:RunDir, processes:int, out, failures:Path, # open file for what they print; file as for `launch`
+             more=()):                                      # arguments besides
     "Processes that train this run, as that of their launcher; whatever is left of them at the end is ended"
-    given = launcher_arguments(processes, run.config, '--runs', run.path.parent, '--parent', os.getpid())
+    given = launcher_arguments(processes, run.config, '--runs', run.path.parent, '--parent', os.getpid(), *more)
     settings = failures.with_name('accelerate.yaml') # in place of those that `accelerate config` left at home
     write_text(settings, _SETTINGS)
     command = [sys.executable, '-m', 'nvae.training.launch', '--launch', str(failures), f'--config_file={settings}']
@@ -199,16 +203,18 @@ def fit_together(cfg:Config, run:RunDir, # where everything goes, as `open_run` 
                  processes=1,   # on this machine; one: this one
                  loaders=None,  # batches, for one process; several make their own from cfg.data
                  watch=None,    # called again and again with (status, () → records), e.g. `LiveCurves`
+                 init=None, init_partial:bool=False, # a file to begin with, as for `fit`
                 )->NVAE:        # the network for use, in evaluation mode
     "Train in several processes; raises what `fit` does, and `TrainingFailed` also when a process dies"
-    if processes == 1: return fit(cfg, run, loaders, watch)
+    if processes == 1: return fit(cfg, run, loaders, watch, init, init_partial)
     check_count(processes)
     refuse_if_held(run)
     write_text(run.config, cfg.to_yaml())
     report(run, 'preparing')
+    begin = [] if init is None else ['--init', init, *(['--init-partial'] if init_partial else [])]
     with temporary_folder() as folder, stop_requests() as stops:
         output, failures = Path(folder)/'output', Path(folder)/'failures.json'
-        with open(output, 'w') as out, open(output) as said, launched(run, processes, out, failures) as launcher:
+        with open(output, 'w') as out, open(output) as said, launched(run, processes, out, failures, begin) as launcher:
             attend(launcher, run, stops, said, watch)
         failed = [Failure(*f) for f in json.loads(failures.read_text())] if failures.exists() else []
     if launcher.returncode:

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['Counted', 'Number', 'BN_IMAGES', 'Progress', 'Session', 'TrainState', 'warmed_average', 'model_for_use',
-           'new_state', 'refuse_too_few', 'new_network', 'optimizer_settings', 'contents', 'facts',
-           'is_finite', 'spoilt', 'Position', 'Moments', 'Stored', 'check_run', 'newest', 'restore', 'moved']
+           'new_state', 'refuse_too_few', 'new_network', 'begin_with', 'optimizer_settings', 'contents',
+           'facts', 'is_finite', 'spoilt', 'Position', 'Moments', 'Stored', 'check_run', 'newest', 'restore',
+           'moved']
 
 # %% ../../nbs/engine/training/03_state.ipynb #12-state-003
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,7 @@ from ..network.model import NVAE
 from ..noise import seed_from
 from ..runs.checkpoint import Contents, check_kinds, newest_checkpoint, refuse_unlike
 from ..runs.folder import RunDir, refuse_other_network
+from ..runs.lineage import Beginning, in_words, lineage_in
 from .accelerator import make_accelerator
 from .distributed import pool
 from .losses import kl_coefficient, lr_at, penalty_weights
@@ -79,6 +81,7 @@ class TrainState:
     undo: Undo
     progress: Progress = field(default_factory=Progress)
     session: Session = field(default_factory=Session)
+    lineage: dict | None = None # which model its weights began as, as `read_beginning` tells it
 
     @property
     def model(self)->NVAE: return self.objective.model
@@ -186,6 +189,14 @@ def new_network(cfg:Config, accelerator:Accelerator)->NVAE:
     layout = torch.channels_last if cfg.train.channels_last else torch.preserve_format
     return model.to(accelerator.device, memory_format=layout)
 
+def begin_with(state:TrainState, beginning:Beginning)->str: # what to say of it
+    "Give a new run the weights of a file; its average begins there too"
+    state.model.load_state_dict(beginning.taken, strict=False)
+    if state.ema is not None: state.ema.module.load_state_dict(state.model.state_dict())
+    state.undo.take()
+    state.lineage = beginning.lineage
+    return in_words(beginning.lineage)
+
 def optimizer_settings(cfg:TrainConfig)->dict:
     "Adamax's, from the configuration"
     return dict(lr=cfg.lr, betas=tuple(cfg.betas), eps=cfg.adamax_eps, weight_decay=cfg.weight_decay)
@@ -203,8 +214,10 @@ def contents(state:TrainState)->dict: # tensors and plain values
 def facts(state:TrainState)->dict:
     "What a person wants to know about these weights; goes into every file"
     epoch = round(state.position/state.steps_per_epoch, 4)
+    began_from = {'began_from': state.lineage} if state.lineage else {}
     return dict(step=state.progress.step, epoch=epoch, held_out_nelbo=state.progress.held_out,
-                averaged=state.ema is not None, precision=state.precision, processes=state.accelerator.num_processes)
+                averaged=state.ema is not None, precision=state.precision, processes=state.accelerator.num_processes,
+                **began_from)
 
 def is_finite(state:TrainState)->bool:
     "Nothing that a checkpoint would hold is NaN or infinite"
@@ -281,6 +294,7 @@ def restore(state:TrainState, content:dict): # what `contents` gave
     before, now = content['config']['model'], state.cfg.to_dict()['model']
     refuse_other_network(before, now, f"the checkpoint of {shown(state.run.path)}")
     state.model.load_state_dict(content['model'])
+    state.lineage = lineage_in(content['facts'])
     state.objective.spectral.load_state_dict(content['spectral'])
     groups = state.optimizer.state_dict()['param_groups'] # its settings, which aren't taken from the file
     state.optimizer.load_state_dict(dict(state=content['optimizer']['state'], param_groups=groups))

@@ -44,20 +44,28 @@ LINES = {  # verb: (positional pools, options with their pools; None: a switch)
     'reconstruct': (('FILE', 'IMAGE'), {'--groups': NUMBERS, '--temperature': NUMBERS, '--sample': None,
                                         '--seed': NUMBERS,
                                         '--out': FILES}),
+    'restore': (('FILE', 'IMAGE'), {'--mask': ('mask.png', *FILES), '--enlarge': NUMBERS, '--noise': NUMBERS,
+                                    '--answers': NUMBERS, '--temperature': NUMBERS, '--seed': NUMBERS, '--out': FILES}),
     'explore': (('FILE', 'T', 'ITER'), {'--group': WORDS, '--n': NUMBERS, '--strength': NUMBERS, '--cell': WORDS,
                                         '--pixels': WORDS,
                                         '--seed': NUMBERS, '--difference': None, '--out': FILES}),
     'evaluate': (('FILE',), {'--data': WHERE, '--importance-samples': NUMBERS, '--limit': NUMBERS,
                              '--batch-size': NUMBERS,
                              '--seed': NUMBERS, '--temperature': NUMBERS, '--json': None}),
+    'encode': (('FILE', 'WHERE', 'ARRAYS'), {'--groups': NUMBERS, '--space': WORDS, '--split': WORDS, '--sample': None,
+                                             '--flat': None, '--batch-size': NUMBERS, '--seed': NUMBERS}),
+    'decode': (('FILE', 'FILE', 'FOLDER'), {'--rest': WORDS, '--temperature': NUMBERS, '--anyway': None,
+                                            '--batch-size': NUMBERS, '--seed': NUMBERS}),
     'import': (('FILE', 'OUT'), {}),
     'export': (('FILE', 'OUT'), {'--half': None}),
     'bench': ((), {'--config': FILES[:4], '--set': SETS, '--batch-size': NUMBERS, '--threads': NUMBERS,
                    '--seconds': NUMBERS}),
     'nosuchverb': ((), {}),
 }
-GOOD = dict(FILE='m.model', T='0.7', ITER='1', IMAGE='a.png', N='2', OUT='out.model', CONFIG='tiny')
-POOLS = dict(FILE=FILES, T=NUMBERS, ITER=NUMBERS, IMAGE=FILES, N=NUMBERS, OUT=FILES, CONFIG=FILES)
+GOOD = dict(FILE='m.model', T='0.7', ITER='1', IMAGE='a.png', N='2', OUT='out.model', CONFIG='tiny', WHERE='photos',
+            ARRAYS='out.safetensors', FOLDER='again')
+POOLS = dict(WHERE=WHERE, ARRAYS=FILES, FOLDER=FILES)
+POOLS |= dict(FILE=FILES, T=NUMBERS, ITER=NUMBERS, IMAGE=FILES, N=NUMBERS, OUT=FILES, CONFIG=FILES)
 POOLS['NO CONFIG'] = tuple(name for name in FILES if name not in ('demo', 'c.yaml'))  # nothing is trained or measured
 POOLS['NO PLAN'] = FILES
 SMALL = {'sample': ('--n', '1'), 'explore': ('--n', '1'), 'bench': ('--config', 'nowhere'),

@@ -13,6 +13,14 @@ def picture(path, seed=0, size=(40, 40)):
     Image.fromarray(v).save(path)
 
 
+def mask(path):
+    "A hole in such a photograph"
+    from PIL import Image
+    image = Image.new('L', (40, 40))
+    image.paste(255, (10, 10, 25, 30))
+    image.save(path)
+
+
 def make(folder:Path):
     "A run that ended, the same one stopped on the way, models, pictures, picks, an official checkpoint"
     cfg = kit.config()
@@ -27,6 +35,7 @@ def make(folder:Path):
     (folder / 'photos').mkdir()
     for i in range(8): picture(folder / f'photos/{i}.png', i)
     for i, name in enumerate('ab'): picture(folder / f'{name}.png', 20 + i)
+    mask(folder / 'mask.png')
     said = kit.nvae('sample', folder / 'm.model', '0.7', '1', '--n', '2', '--out', folder / 'x.png')
     assert said.code == 0, said
     (folder / 'picks.json').write_bytes(kit.picks_file(folder / 'm.model', folder / 'whole').read_bytes())

@@ -12,15 +12,16 @@ PICTURES = {  # verb: its arguments; the first that are files are its inputs
     'sample --like': ('sample', '--like', 'x.png', 'm.model'),
     'sample --sweep': ('sample', 'm.model', '--sweep', '0.5,0.7', '--n', '2'),
     'reconstruct': ('reconstruct', 'm.model', 'a.png'),
+    'restore': ('restore', 'm.model', 'a.png', '--mask', 'mask.png'),
     'interpolate': ('interpolate', 'm.model', 'a.png', 'b.png', '2'),
     'mix': ('mix', 'm.model', 'a.png', 'b.png'),
     'explore': ('explore', 'm.model', '0.7', '0', '--n', '2', '--group', '0'),
 }
 MODELS = {'export': ('export', 'm.checkpoint'), 'import': ('import', 'official.pt')}
-INPUTS = ('m.model', 'x.png', 'a.png', 'b.png', 'm.checkpoint', 'official.pt')
+INPUTS = ('m.model', 'x.png', 'a.png', 'b.png', 'mask.png', 'm.checkpoint', 'official.pt')
 MADE_UP = {  # the name that a verb makes up
     'sample': 'm-t0.7-seed0.png', 'sample --like': 'x-again.png', 'sample --sweep': 'm-t0.5-0.7-seed0.png',
-    'reconstruct': 'a-reconstructed.png', 'interpolate': 'a-b.png', 'mix': 'a-and-b.png',
+    'reconstruct': 'a-reconstructed.png', 'restore': 'a-restored.png', 'interpolate': 'a-b.png', 'mix': 'a-and-b.png',
     'explore': 'm-explore-t0.7-seed0.png'}
 TARGETS = ('foreign.model', 'foreign.checkpoint', 'foreign.yaml', 'foreign.txt', 'foreign.pt', 'folder', 'null',
            'pipe',
