@@ -26,6 +26,7 @@ from nvae.files import (
     clear_leftovers,
     disk_words,
     given_path,
+    naming,
     read_yaml,
     shown,
     try_lock,
@@ -303,7 +304,7 @@ def read_metrics(path)->list[dict]:
 
 def append_metrics(path, record:dict):
     "Add one record, to the disk; a number that isn't finite is written as null, which JSON can hold"
-    with open(path, 'a', encoding='utf-8') as f:
+    with naming(path), open(path, 'a', encoding='utf-8') as f:
         f.write(json.dumps(_finite(record)) + '\n')
         f.flush()
         os.fsync(f.fileno()) # before the checkpoint that counts on it

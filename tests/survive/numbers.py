@@ -93,14 +93,18 @@ class Injector:
             lambda module, args, terms: terms._replace(total=terms.total + self.value))
 
     def _optimiser(self, state, xs):
-        moments = [m for of in state.optimizer.state.values() for m in of.values() if hasattr(m, 'dim') and m.dim()]
+        names = ['exp_avg'] if self.data['value'] == '-inf' else ['exp_avg', 'exp_inf']  # no maximum takes -inf
+        moments = [of[name] for of in state.optimizer.state.values() for name in names if name in of]
         if moments:
             self._set(moments)
         else:
             self.done -= 1
 
     def _average(self, state, xs):
-        self._set(list(state.ema.module.parameters()))
+        if state.ema.n_averaged:  # before, the first step puts the weights in its place
+            self._set(list(state.ema.module.parameters()))
+        else:
+            self.done -= 1
 
 
 def _files():

@@ -128,7 +128,7 @@ def _wait(pid, seconds)->str:
         time.sleep(.01)
         if look % 50: continue
         now, (busy, is_running) = time.monotonic(), _busy(pid)
-        passed, worked = now - last, busy - used
+        passed, worked = min(now - last, 1), busy - used  # this process too may have waited for its turn
         last, used = now, max(used, busy)
         in_a_row = 0. if is_running or worked > 0 else in_a_row + passed
         if not is_running and worked < passed / 20: idle += passed
