@@ -298,9 +298,11 @@ def celeba(cfg:Config, progress:bool=True)->Source:
 def digit_sheet(size:int=32)->Tensor: # 28, or 32 with a black margin; uint8 (100, 1, size, size), ten of each class
     "A hundred test digits of MNIST in grey, which come with the kit; raises `BadInput` for another size"
     if size not in (28, 32): raise BadInput(f"the kit's digits are of 28×28, or padded to 32×32, not of {size}×{size}")
-    sheet = torch.from_numpy(np.array(open_image(find_asset('models') / 'digits.png')))
-    digits = sheet.unflatten(0, (10, 28)).unflatten(2, (10, 28)).transpose(1, 2).flatten(0, 1)
-    return torch.nn.functional.pad(digits[:, None], [(size - 28) // 2] * 4)
+    sheet = np.array(open_image(find_asset('models') / 'digits.png'))
+    rows = sheet.reshape(10, 28, 10, 28) # classes, heights, digits of a class, widths
+    digits = rows.swapaxes(1, 2).reshape(100, 1, 28, 28)
+    margin = (size - 28) // 2
+    return torch.nn.functional.pad(torch.from_numpy(digits), [margin] * 4)
 
 # %% ../../nbs/engine/data/03_sources.ipynb #03-sources-n018
 SPLITS = 'test', 'validation'

@@ -255,9 +255,11 @@ def _result(model, found, moments, asked):
     nats = {}
     for name, values in dict(nelbo=found.nelbo, nll=-found.log_px).items():
         nats[name], nats[f'{name}_se'] = _mean_and_error(values)
-    figures = {name: None if value is None else quoted(value, cfg) for name, value in nats.items()}
-    at_k = [[k, *(None if v is None else quoted(v, cfg) for v in _mean_and_error(-values))]
-            for k, values in zip(ks, found.curve)]
+    figures = {name: _in_unit(value, cfg) for name, value in nats.items()}
+    at_k = []
+    for k, log_px in zip(ks, found.curve):
+        mean, error = _mean_and_error(-log_px)
+        at_k.append([k, _in_unit(mean, cfg), _in_unit(error, cfg)])
     groups = dict(kl=found.kls.sum(0).mean().item(), kl_per_group=found.kls.mean(1).tolist(),
                   active_units=active, collapsed=[g for g, share in enumerate(active) if share == 0])
     levels = LIKELIHOODS[cfg.likelihood].levels(cfg.n_bits)
@@ -268,7 +270,13 @@ def _result(model, found, moments, asked):
 
 def _mean_and_error(values):
     "Mean over images and its standard error, None for one image"
-    return values.mean().item(), values.std().item() / math.sqrt(len(values)) if len(values) > 1 else None
+    n, mean = len(values), values.mean().item()
+    if n == 1: return mean, None
+    return mean, values.std().item() / math.sqrt(n)
+
+def _in_unit(value, cfg):
+    "Nats in the model's unit, None staying None"
+    return None if value is None else quoted(value, cfg)
 
 # %% ../../nbs/4_using/04_likelihood.ipynb #15-evaluate-034
 CHANNELS = dict(mnist=1, fashion_mnist=1, cifar10=3, celeba=3) # of the images as published
