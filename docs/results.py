@@ -1,10 +1,12 @@
 """Measures what the page of results quotes, one line a run: trains and evaluates what results.jsonl lacks.
 
 python docs/results.py [NAME...]    runs/ is made in the folder where it is typed, whose dataset/mnist holds
-MNIST and whose dataset/cifar10_jpeg the JPEG files of CIFAR-10 in train/ and test/ (`make results`)"""
+MNIST and whose dataset/cifar10_jpeg the JPEG files of CIFAR-10 in train/ and test/ (`make results`)
+python docs/results.py digits       likewise: evaluates the kit's `digits`, one line of digits.jsonl an evaluation"""
 import json
 import os
 import shlex
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -65,6 +67,11 @@ for seed in range(3):
 SAMPLED = {'Fréchet distances of demo32': 'demo32',
            'Fréchet distances of CIFAR-10 JPEG, seed 0': 'runs/cifar10-jpeg-0/cifar10-jpeg-0.model'}
 
+# of the kit's model, trained elsewhere: options of `nvae evaluate`, one row of DIGITS each
+DIGITS = PAGE / 'digits.jsonl'
+EVALUATIONS = ['--importance-samples 100 --limit 1000', '--importance-samples 100 --limit 1000 --redraw',
+               '--importance-samples 1000 --limit 200']
+
 
 def hardware():
     "The processor, or the accelerator, that did it"
@@ -121,7 +128,18 @@ def known_names():
     return [json.loads(line)['name'] for line in RESULTS.read_text(encoding='utf-8').splitlines()]
 
 
+def evaluate_digits(options):
+    "One evaluation of the kit's model, by the command itself; it goes on where it was interrupted"
+    command = ['nvae', 'evaluate', 'digits', *options.split(), '--json']
+    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
+    record = dict(command=shlex.join(command), date=f'{datetime.now(UTC):%Y-%m-%d}', hardware=hardware(), **found)
+    with open(DIGITS, 'a', encoding='utf-8') as f: f.write(json.dumps(record) + '\n')
+
+
 def main(names):
+    if names == ['digits']:
+        for options in EVALUATIONS: evaluate_digits(options)
+        return
     known = known_names()
     for name in names or [name for name in (*RUNS, *SAMPLED) if name not in known]:
         result = (measure if name in RUNS else measure_samples)(name)

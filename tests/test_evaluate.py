@@ -17,7 +17,19 @@ from nvae.config import load_config
 from nvae.data.sources import dataloaders
 from nvae.errors import BadInput
 from nvae.evaluation.fid import fid, fid_metric, frechet, gap_images
-from nvae.evaluation.likelihood import estimate, evaluate, fid_line, images_of, plan, summary, with_data
+from nvae.evaluation.likelihood import (
+    Ledger,
+    Part,
+    estimate,
+    evaluate,
+    fid_line,
+    images_of,
+    plan,
+    read_part,
+    summary,
+    with_data,
+    write_part,
+)
 from nvae.network.elbo import negative_elbo
 from nvae.network.model import NVAE
 
@@ -279,3 +291,29 @@ def test_on_a_gpu(model, x):
     model.cpu()
     assert there['protocol']['device'] == 'cuda'
     assert abs(here['nelbo'] - there['nelbo']) < .05 * here['nelbo']
+
+
+def test_what_is_kept_of_another_evaluation_or_damaged_is_passed_over_with_a_word(model, x, tmp_path, capsys):
+    noise = [torch.randn(10, *shape) for shape in model.cfg.latent_shapes]
+    part = Part(estimate(model, x, [noise]), 3.5)
+    ours = Ledger(tmp_path, 'this one')
+    write_part(ours.path, 'this one', part)
+    kept = read_part(ours.path, 'this one')
+    assert kept.seconds == 3.5
+    assert all(a.equal(b) for a, b in zip(kept.found, part.found))
+    assert Ledger(tmp_path, 'this one').n == 10
+    assert '10 images were done already' in capsys.readouterr().err
+    assert Ledger(tmp_path, 'this one', fresh=True).n == 0
+    write_part(ours.path, 'another', part)
+    assert Ledger(tmp_path, 'this one').n == 0
+    assert 'of another evaluation' in capsys.readouterr().err
+    for damaged in b'', ours.path.read_bytes()[:-1] + b'?':
+        ours.path.write_bytes(damaged)
+        assert Ledger(tmp_path, 'this one').n == 0
+        assert 'it is damaged' in capsys.readouterr().err
+
+
+def test_a_disk_that_keeps_nothing_is_no_reason_to_stop(model, x, tmp_path, capsys):
+    (tmp_path / 'file').touch()
+    assert evaluate(model, x, 2, keep=tmp_path / 'file/folder')['nats'] == evaluate(model, x, 2)['nats']
+    assert "can't be kept" in capsys.readouterr().err

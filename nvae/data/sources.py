@@ -294,7 +294,7 @@ def celeba(cfg:Config, progress:bool=True)->Source:
     about['remarks'] += about_skipped(about['skipped'], sum(map(len, sets)) + len(about['skipped']))
     return Source(*sets, about)
 
-# %% ../../nbs/engine/data/03_sources.ipynb #03-sources-n008
+# %% ../../nbs/engine/data/03_sources.ipynb #03-sources-n005
 def digit_sheet(size:int=32)->Tensor: # 28, or 32 with a black margin; uint8 (100, 1, size, size), ten of each class
     "A hundred test digits of MNIST in grey, which come with the kit; raises `BadInput` for another size"
     if size not in (28, 32): raise BadInput(f"the kit's digits are of 28×28, or padded to 32×32, not of {size}×{size}")
@@ -302,7 +302,7 @@ def digit_sheet(size:int=32)->Tensor: # 28, or 32 with a black margin; uint8 (10
     digits = sheet.unflatten(0, (10, 28)).unflatten(2, (10, 28)).transpose(1, 2).flatten(0, 1)
     return torch.nn.functional.pad(digits[:, None], [(size - 28) // 2] * 4)
 
-# %% ../../nbs/engine/data/03_sources.ipynb #03-sources-n013
+# %% ../../nbs/engine/data/03_sources.ipynb #03-sources-n018
 SPLITS = 'test', 'validation'
 
 def held_out(source:Source, n:int|None, # training images that aren't trained on; none: all are

@@ -219,7 +219,7 @@ def drawn(model:NVAE, r:Recipe,
     "The whole batch of a recipe, with the statistics that the model has"
     if r.kind == 'batch': return blanked(_batch(model, r))
     if r.kind == 'passage': return blanked(_passage(model, r))
-    if r.kind == 'restoration': return blanked(answers(model, r.restoration, r.n, r.temperature, r.seed))
+    if r.restoration: return blanked(answers(model, r.restoration, r.n, r.temperature, r.seed))
     noise, above = _begun(model, r, {} if kept is None else kept)
     if r.kind == 'walk': return blanked(_walk(model, r, noise, above))
     return _variants(model, r, noise, above)

@@ -55,10 +55,13 @@ class Measured(Protocol):
 
     def begin(self, y:torch.Tensor)->torch.Tensor:
         "A first image"
+        ...
     def agree(self, mean:torch.Tensor, y:torch.Tensor)->torch.Tensor:
         "The image near to the decoder's mean that agrees with the data"
+        ...
     def told(self, cell:int)->torch.Tensor:
         "Of each cell of so many pixels a side, how much of it the data tell, in [0, 1]: a shape that fits (B, z, h, w)"
+        ...
 
 def filled(y:torch.Tensor, known:torch.Tensor)->torch.Tensor: # (B, C, H, W), bool (1 or B, 1, H, W) → (B, C, H, W)
     "Holes taken from the averages of what is known around them, over squares that double until there is something"
@@ -209,11 +212,11 @@ class Restoration:
         if len(said) != 1: raise BadInput("what is wrong with the image? Say one of --mask, --enlarge and --noise")
 
 def read_restoration(image, mask=None, # paths of image files
-                     enlarge:int|None=None, noise:float|None=None, # as in `Restoration`
+                     enlarge:Literal[2, 4, 8]|None=None, noise:float|None=None, # as in `Restoration`
                     )->Restoration:
     "An image file and what is wrong with it; raises `BadInput` for files that can't be read or are too large"
-    texts = [None if path is None else _text_of(path) for path in (image, mask)]
-    return Restoration(*texts, enlarge, noise)
+    hole = None if mask is None else _text_of(mask)
+    return Restoration(_text_of(image), hole, enlarge, noise)
 
 def _text_of(path):
     "An image file as a recipe holds it"
@@ -310,7 +313,7 @@ AT_ONCE = 16 # answers that go through the network together
 MOST_ANSWERED = 2**25 # pixels of all of them
 
 def answers(model:NVAE, asked:Restoration, n:int=1, # how many
-            temperature=0.,      # of the draws, a number in 0–2 or one per scale; 0: the most probable answer
+            temperature:Any=0.,  # of the draws, a number in 0–2 or one per scale; 0: the most probable answer
             seed:int=0,          # of their noise
             progress:bool=False, # a bar
            )->torch.Tensor:      # (n, C, h, w) in [0, 1], at the image's own size, enlarged where that was asked

@@ -24,17 +24,17 @@ def project(tmp_path_factory):
     torch.manual_seed(0)
     small = ModelConfig(image_size=16, channels=8, n_groups=2, z_channels=4, enc_cells=1, dec_cells=1, n_mix=2)
     save_model(NVAE(Config(name='small', model=small)), root / 'runs/small/small.model')
-    for folder, parameters in dict(nbs=dict(ITERATIONS=2), pictures={}).items():
+    for folder, parameters in dict(nbs=dict(FILE='demo32', ITERATIONS=2), pictures=dict(FILE='demo')).items():
         (root / folder).mkdir()
-        for name in BOARDS: with_parameters(name, root / folder, FILE='demo', **parameters)
+        for name in BOARDS: with_parameters(name, root / folder, **parameters)
     return root
 
 
 @pytest.fixture
 def home(project):
     "Where the boards put what is picked and saved; empty"
-    shutil.rmtree(project / 'runs/demo', ignore_errors=True)
-    return project / 'runs/demo'
+    shutil.rmtree(project / 'runs/demo32', ignore_errors=True)
+    return project / 'runs/demo32'
 
 
 @pytest.fixture(scope='session')
@@ -81,7 +81,7 @@ def app(project, tmp_path, chromium):
     opened = []
     def start(name, **parameters):
         theme = 'dark' if name in ('cherry', 'interpolate') else 'light'
-        values = dict(FILE='demo', ITERATIONS=2, RUNS=str(project / 'runs')) | parameters
+        values = dict(FILE='demo32', ITERATIONS=2, RUNS=str(project / 'runs')) | parameters
         notebook = with_parameters(name, tmp_path, **values)
         opened.append(Server('voila', notebook, more=[f'--theme={theme}'], OMP_NUM_THREADS='1'))
         opened.append(chromium.new_context(viewport=SIZE))

@@ -72,6 +72,6 @@ def test_models(lab, home, project):
     broken.write_bytes(b'not a model')
     asked_for(broken)
     page.wait_for_selector('.nvae-error:has-text("broken.model")')
-    view.after(CAPTION, lambda: menu.select_option('demo'))
+    view.after(CAPTION, lambda: menu.select_option('demo32'))
     assert page.locator('.nvae-error').count() == 0
     assert not view.ours()

@@ -55,7 +55,7 @@ LINES = {  # verb: (positional pools, options with their pools; None: a switch)
                                   '--seed': NUMBERS, '--temperature': NUMBERS, '--iterations': NUMBERS,
                                   '--pixels': WORDS, '--out': FILES}),
     'evaluate': (('FILE',), {'--data': WHERE, '--importance-samples': NUMBERS, '--limit': NUMBERS,
-                             '--batch-size': NUMBERS,
+                             '--batch-size': NUMBERS, '--split': WORDS, '--redraw': None, '--fresh': None,
                              '--seed': NUMBERS, '--temperature': NUMBERS, '--json': None}),
     'encode': (('FILE', 'WHERE', 'ARRAYS'), {'--groups': NUMBERS, '--space': WORDS, '--split': WORDS, '--sample': None,
                                              '--flat': None, '--batch-size': NUMBERS, '--seed': NUMBERS}),
