@@ -75,7 +75,8 @@ def read_beginning(cfg:Config, file, # of the network that is to begin; a `.mode
     with torch.device('meta'), Unfilled(): own = NVAE(cfg).state_dict()
     found = fitting(source.state_dict(), own)
     for line in found.left: say(line)
-    if not any(v.dim() > 1 for v in found.taken.values()):
+    filters = [v for v in found.taken.values() if v.dim() > 1 and v[0].numel() > 1] # a length alone is none
+    if not filters:
         raise BadInput(f"no weight of {shown(model_file(file))} fits this network: begin without it")
     if found.left and not partial: raise BadInput(_refusal(file, found, len(own)))
     about = Lineage(file=printable(Path(file).name, 200), sha256=model_hash(source), taken=len(found.taken),
