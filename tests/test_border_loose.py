@@ -1,6 +1,8 @@
 "Loose ends of the border: what a run's data remark, paths, strangers' texts, files of others beside ours"
+import json
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,18 +20,20 @@ from nvae.errors import BadInput
 from nvae.evaluation.fid import fid_metric
 from nvae.files import put_file
 from nvae.noise import draw_noise
+from nvae.plots.curves import draw_curves
 from nvae.plots.pictures import image_grid, read_png_meta, save_film, save_png
-from nvae.runs.checkpoint import load_model, model_file, read_file, save_model
+from nvae.runs.checkpoint import OWN_MODELS, load_model, model_file, read_file, save_model
 from nvae.runs.folder import RunDir, open_run, read_metrics, read_status, write_status
 from nvae.runs.listing import find_runs
 from nvae.sampling.provenance import read_picks
 from nvae.sampling.sample import draw_images, sample_images
-from nvae.schedule.compare import settings_of
+from nvae.schedule.compare import read_run, settings_of
 from nvae.schedule.deliverables import EVALUATION, drawing_of, finish, is_newer, left_to_do, read_evaluation
 from nvae.schedule.dispatch import Screen, run_plan
 from nvae.schedule.plan import Evaluate, Sample, load_plan
 from nvae.training.fit import fit
 from nvae.training.launch import fit_together
+from nvae.training.monitor import is_no_better
 
 
 def told(run):
@@ -177,7 +181,7 @@ def test_models_that_lead_nowhere(tmp_path):
     (tmp_path / 'best/b.model').symlink_to('/gone.model')
     (tmp_path / 'a').mkdir()
     save_model(small_network(), tmp_path / 'a/a.model')
-    assert [name for name in list_models(tmp_path) if name != 'demo'] == ['a']
+    assert [name for name in list_models(tmp_path) if name not in OWN_MODELS] == ['a']
 
 
 @pytest.fixture
@@ -262,3 +266,16 @@ def test_the_models_that_come_with_the_kit_have_a_digest(name, steps):
     assert ours['facts']['step'] == steps
     there, now = Config.from_dict(ours['config']), load_config(name)
     assert (there.model, there.data) == (now.model, now.data)
+
+
+def test_records_of_a_run_that_lost_a_value_are_no_trouble(tmp_path):
+    run = RunDir(tmp_path / 'a')
+    run.path.mkdir()
+    whole = dict(kind='test', step=4, epoch=1., seconds=2., nelbo=9., value=3., unit='bits/dim')
+    lines = [dict(kind='test', step=0, epoch=0., value=5.), dict(kind='train', step=1), whole,
+             dict(kind='test', step=8, value=2.)]
+    run.metrics.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    state = SimpleNamespace(run=run, progress=SimpleNamespace(held_out=9.))
+    assert not is_no_better(state)
+    assert read_run(run)['tests'] == [(0., 5.), (1., 3.), (0, 2.)]
+    assert len(draw_curves(read_metrics(run.metrics)).axes) >= 1

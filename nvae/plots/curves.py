@@ -141,8 +141,8 @@ def draw_curves(records:list): # of metrics.jsonl; matplotlib figure
     points = []
     for r in records:
         if r['kind'] not in names: continue
-        point = {'epoch': r['epoch'], names[r['kind']]: r['value']}
+        point = {'epoch': r.get('epoch'), names[r['kind']]: r.get('value')}
         if r['kind'] == 'train':
-            point |= {panel: r[key] for key, panel in PANELS.items()}
+            point |= {panel: r.get(key) for key, panel in PANELS.items()}
         points.append(point)
     return plot_curves(points, keys=[tuple(names.values()), *PANELS.values()], x='epoch')

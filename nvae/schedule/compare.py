@@ -32,8 +32,8 @@ def read_run(run:RunDir)->dict: # plain values
     settings = settings_of(run)
     seed = settings.get('train.seed')
     tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test' and r.get('value') is not None]
-    seconds = tests[-1]['seconds'] if tests else None
-    curve = [(r['epoch'], r['value']) for r in tests]
+    seconds = tests[-1].get('seconds') if tests else None
+    curve = [(r.get('epoch', 0), r['value']) for r in tests]
     return dict(describe_run(run), family=run.name.removesuffix(f'-seed{seed}'), settings=settings, tests=curve,
                 seconds=seconds, evaluation=read_evaluation(run), pictures=[str(path) for path in pictures_of(run)])
 

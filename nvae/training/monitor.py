@@ -136,7 +136,7 @@ def assess(state:TrainState, model:NVAE):
 
 def is_no_better(state:TrainState)->bool:
     "Is the last held-out likelihood no better than the one before the first step?"
-    measured = [r['nelbo'] for r in read_metrics(state.run.metrics) if r['kind'] == 'test' and r['step'] == 0]
+    measured = [r.get('nelbo') for r in read_metrics(state.run.metrics) if r['kind'] == 'test' and r['step'] == 0]
     return bool(measured and measured[0] is not None and state.progress.held_out >= measured[0])
 
 def model_there_is(run:RunDir)->str:
