@@ -10,6 +10,7 @@ from small_models import small_network
 
 from nvae.files import find_asset, put_file
 from nvae.runs.checkpoint import save_model
+from nvae.runs.folder import append_metrics
 from nvae.runs.headless import execute, new_kernel, train_headless
 
 NVAE = [sys.executable, '-c', 'import sys; from nvae.cli.main import main; sys.exit(main())']
@@ -111,3 +112,12 @@ def test_a_run_that_is_done_clears_what_the_killed_left_too(tmp_path, monkeypatc
     left.mkdir()
     assert train_headless('quickstart', runs=tmp_path / 'runs') == 0
     assert not left.exists()
+
+
+def test_every_record_of_a_run_is_on_the_disk_before_the_next_write(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, 'fsync', lambda fd: synced.append((os.fstat(fd).st_ino, os.fstat(fd).st_size)))
+    path = tmp_path / 'metrics.jsonl'
+    for step in range(3): append_metrics(path, dict(kind='train', step=step))
+    sizes = [len(''.join(path.read_text().splitlines(True)[:n])) for n in (1, 2, 3)]
+    assert synced == [(path.stat().st_ino, size) for size in sizes]
