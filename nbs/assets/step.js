@@ -294,7 +294,10 @@ function render({model, el}) {
 
   // --- keys
   slider.oninput = () => go(+slider.value)
-  views.onclick = HERE.onward
+  views.onclick = () => {
+    HERE.onward()
+    slider.focus({preventScroll: true}) // for the arrow keys
+  }
   el.onkeydown = e => {
     e.stopPropagation()
     if (e.ctrlKey || e.metaKey || e.altKey) return
