@@ -26,7 +26,7 @@ function render({model, el}) {
 
   const large = make('div', 'nvae-large', {role: 'img'})
   const room = make('div', 'nvae-large-room', {}, large)
-  const slider = make('input', 'nvae-range', {type: 'range', min: 0, max: 1})
+  const slider = make('input', 'nvae-steer', {type: 'range', min: 0, max: 1})
   const play = make('button', 'nvae-key nvae-run', {type: 'button', onclick: () => put('playing', !get('playing'))})
   const end = make('span', 'nvae-end')
   const ends = make('div', 'nvae-play', {}, play, make('b', '', {textContent: 'A'}), slider, end)

@@ -4,7 +4,7 @@
 const SVG = 'http://www.w3.org/2000/svg'
 const PLACES = {
   image: 'the image', decoded: 'decoded so far', where: 'KL, where',
-  features: 'feature map', state: 'top-down state', prior: 'mean of the prior', posterior: 'mean of the posterior',
+  features: 'feature map', state: 'top-down state', prior: 'prior’s mean', posterior: 'posterior’s mean',
 }
 const ACROSS = {left: .17, middle: .38, right: .59} // where the towers and the latents stand, in shares of the width
 const BARS = .77
@@ -56,7 +56,7 @@ function render({model, el}) {
   })
   const legend = make('p', 'nvae-legend', {textContent: 'in maps: blue below zero, orange above'})
   const views = make('div', 'nvae-views', {}, ...figures.map(([, figure]) => figure), legend)
-  const slider = make('input', 'nvae-range', {type: 'range', min: 0, step: 1})
+  const slider = make('input', 'nvae-steer', {type: 'range', min: 0, step: 1})
   const count = make('span', 'nvae-count', {ariaHidden: true})
   const play = key('Play', '', () => put('playing', !get('playing')))
   const present = key('Present', 'fill the screen; Escape leaves', toPresent)
@@ -133,7 +133,7 @@ function render({model, el}) {
         add('line', style('nvae-prior', isLit(row, 'middle')), ends(c, d, -.17 * tall))
         add('line', style('nvae-z', isLit(row, 'left') && isLit(row, 'middle')), ends(c, d, .17 * tall))
         add('circle', style('nvae-part nvae-latent', isLit(row, 'middle')), {cx: across('middle'), cy: y, r: round})
-        if (labelled(row)) write(across('middle'), row, storey.group, style('nvae-number', isLit(row, 'middle')))
+        if (labelled(row)) write(across('middle'), row, storey.group, style('nvae-group-number', isLit(row, 'middle')))
       }
       for (const side of ['left', 'right']) {
         const name = storey[side]
