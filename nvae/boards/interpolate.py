@@ -14,7 +14,7 @@ import ipywidgets as W
 import torch
 import traitlets as T
 
-from .controls import button, choice, toggles
+from .controls import boxed, button, choice, toggles
 from .grid import ImageGrid, page_file, sprite
 from .groups import Hierarchy
 from .inputs import PairBoard
@@ -66,7 +66,8 @@ def is_reached(cfg, groups)->bool: # as in `groups_named`
 
 class InterpolateBoard(PairBoard):
     "From image A to image B through the latents"
-    kind = 'interpolate'
+    kind, title = 'interpolate', 'Interpolate'
+    rail, elsewhere = ('n', 'groups'), ('a', 'b', 'space', 'path', 'position')
     passive = (*PairBoard.passive, 'position')
     views = {'one way': 'the way that is chosen', 'all four ways': 'both spaces, each on both paths'}
 
@@ -83,14 +84,14 @@ class InterpolateBoard(PairBoard):
                  space='noise', path='spherical', **values):
         super().__init__(file, temperature, iterations, seed, n, runs, space=space, path=path, **values)
 
-    def layout_controls(self):
-        c = self.controls
-        c['n'].description, c['n'].tooltip, c['n'].min = 'steps', 'images between the two', 2
-        moved = W.HTML('<span class="nvae-about">what moves (nothing chosen: all)</span>')
-        return [self.row_of(*self.first_row), self.row_of('sampled', 'ending', 'show'), moved, c['groups']]
+    def in_rail(self):
+        "How many steps, and which groups move"
+        n, moved = self.controls['n'], W.HTML('<span class="nvae-about">what moves (nothing chosen: all)</span>')
+        n.description, n.tooltip, n.min = 'steps', 'images between the two', 2
+        return ['n', moved, 'groups']
 
     def buttons(self):
-        return W.HBox([super().buttons(), button('A ⇄ B', 'the other way round', self.swap)])
+        return [*super().buttons(), button('A ⇄ B', 'the other way round', self.swap)]
 
     def view(self):
         "A's thumbnail, the way, B's thumbnail"
@@ -98,13 +99,10 @@ class InterpolateBoard(PairBoard):
             self.grid.on(name, lambda name=name, **_: self.attempt(getattr(self, name)))
         self.grid.on('choose', lambda index, **_: self.choose(index))
         for source in self.sources:
-            source.layout = W.Layout()
-            source.box.layout = W.Layout(width='auto')
+            source.layout, source.box.layout = W.Layout(), W.Layout()
             source.add_class('nvae-place')
         a, b = self.sources
-        between = W.Box([a, self.grid, b], layout=W.Layout())
-        between.add_class('nvae-between')
-        return [between]
+        return [boxed('between', a, self.grid, b)]
 
     def fitted(self):
         "The groups of another model"

@@ -71,10 +71,10 @@ class Stage(ImageGrid):
 # %% ../../nbs/engine/boards/12_step.ipynb #17h-step-board-006
 class StepBoard(SourceBoard):
     "One image's way through the network"
-    kind = 'step'
+    kind, title = 'step', 'Step through'
+    rail, elsewhere = ('temperature', 'seed'), ('step', 'n')
     passive = ('step',)
     places, bare = ('image',), True
-    first_row = 'temperature', 'seed', 'iterations'
     hotkeys = dict(n='new', b='back', f='forward', s='save', p='play',
                    ArrowRight='onward', ArrowLeft='backward', Home='first', End='last')
 
@@ -83,10 +83,6 @@ class StepBoard(SourceBoard):
         self.steps: list[Step] = [] # of the image that is to be seen
         self.grid = Stage(caption='step images', hotkeys=self.hotkeys, autofocus=True)
         return dict(**super().own_controls(), step=self.grid)
-
-    def layout_controls(self):
-        "One row, and where the image comes from"
-        return [self.row_of(*self.first_row), *self.sources]
 
     def view(self):
         "The stage"

@@ -164,7 +164,7 @@ def _in_all(pixels, latents, cfg):
     bits = f': {quoted(pixels + latents, cfg):.2f} bits per dimension' if in_bits else ''
     return f'at the means, {pixels:.1f} nats for the pixels and {latents:.1f} for the latents{bits}'
 
-# %% ../../nbs/engine/boards/11_storyboard.ipynb #11-storyboard-n003
+# %% ../../nbs/engine/boards/11_storyboard.ipynb #11-storyboard-n000
 def steps_of_boxes(steps:list)->dict: # `Step`s → (row number, side) → step
     "The step to which each box of the towers leads: the first that lights it, of a latent the last"
     leads = {}
