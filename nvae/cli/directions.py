@@ -23,7 +23,7 @@ from nvae.cli.options import (
     option,
     parse_temperature,
 )
-from .pictures import Out, Pixels, command_line, picture_path, temperature_text
+from .pictures import Out, Pixels, picture_path
 from ..errors import printable
 
 # %% ../../nbs/engine/command/05_directions.ipynb #cli-directions-make
@@ -147,6 +147,7 @@ def slide(
     from nvae.errors import BadInput
     from nvae.plots.pictures import image_grid, save_png
     from nvae.runs.checkpoint import load_model
+    from nvae.sampling.commands import command_line, temperature_words
     from nvae.sampling.directions import load_direction
     from nvae.sampling.provenance import provenance
     from nvae.sampling.recipe import blanked
@@ -164,7 +165,7 @@ def slide(
     line = command_line('slide', file, *([image] if image else []), *(f'--direction={name}' for name in names),
                         *(f'--group={group}' for group in groups or ()), amount=f'{amount[0]:g}..{amount[1]:g}', n=n,
                         pixels=pixels, seed=None if image else seed or 0, iterations=None if image else iterations,
-                        temperature=None if image else temperature_text(temperature, ','))
+                        temperature=None if image else temperature_words(temperature))
     labels = [*([''] if image else []), *(f'{a:g}' for a in amounts)]
     grid = image_grid(blanked(rows), n_cols=len(labels), labels=labels * len(directions),
                       row_labels=[one.name for one in directions])
