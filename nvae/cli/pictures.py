@@ -154,9 +154,9 @@ def interpolate(
     file: File, image1: Picture, image2: Picture2,
     n: Annotated[int, argument('N', 'steps between the two', min=2, max=IMAGES['max'] - 2)] = 8,
     space: Annotated[Literal['z', 'noise'], option('--space', 'z|noise',
-        'mix the latents, or the noise that gives them')] = 'z',
+        'mix the latents, or the noise that gives them')] = 'noise',
     path: Annotated[Literal['linear', 'spherical'], option('--path', 'linear|spherical',
-        'on the straight line, or on the great arc')] = 'linear',
+        'on the straight line, or on the great arc')] = 'spherical',
     groups: Groups = None, out: Out = None, app: App = False):
     "Lead from one image to another through the latents. The originals stand at the ends."
     from nvae.sampling.provenance import save_drawing
