@@ -1,7 +1,5 @@
 "Interpolating, used as a person would, between images that come from outside"
-import re
 
-import pytest
 from hands import comes_out_again, face, kernels, until
 
 NEWER = 'serial => +document.querySelector(".nvae-way").dataset.serial > serial'
