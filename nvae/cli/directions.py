@@ -83,7 +83,8 @@ def _narrowed(model, vectors, groups, without):
 def from_examples(model, name:str, start, end, groups, without): # as for `direction`; a `Direction`
     "The direction between two sets of examples"
     from nvae.runs.checkpoint import model_hash
-    from nvae.sampling.directions import Direction, difference_of_means, example_noise, mean_noise
+    from nvae.sampling.directions import Direction, difference_of_means, mean_noise
+    from nvae.sampling.examples import example_noise
     means = [mean_noise(example_noise(model, where, progress=True)) for where in (start, end)]
     vectors = _narrowed(model, difference_of_means(*means), groups, without)
     made = dict(start=start, end=end, images=[mean.n for mean in means], without=without, groups=groups)
