@@ -107,6 +107,47 @@ def test_picks_survive_a_write_that_fails(runs, monkeypatch):
     assert indices(board.picks.items) == [0]
 
 
+def places(items):
+    return [pick['recipe']['index'] for pick in items]
+
+
+def in_tray(board):
+    "What the tray shows, by the labels of its tiles: as many as the file has"
+    return board.tray.n, places(board.picks.seen)
+
+
+def test_two_windows_show_what_the_file_holds(runs):
+    mine, theirs = (CherryBoard('small', iterations=1, wanted=3, runs=runs).wait() for _ in range(2))
+    for index in 4, 2:
+        mine.pick(index)
+    theirs.pick(7)
+    assert in_tray(theirs) == (3, [4, 2, 7])
+    assert '3 of 3 picked · 2 picked in another window' in theirs.count.value
+    mine.pick(1)
+    assert 'all 3 picks are made' in mine.note.text
+    assert (mine.note.look, in_tray(mine)) == ('calm', (3, [4, 2, 7]))
+    assert '1 picked in another window' in mine.count.value
+    theirs.tray.act('move', start=2, to=0)
+    mine.tray.act('remove', index=2)
+    assert places(mine.picks.items) == [4, 2]
+    assert in_tray(mine) == (2, [4, 2])
+    theirs.next()
+    assert in_tray(theirs.wait()) == (2, [4, 2])
+    assert '1 taken out in another window' in theirs.count.value
+
+
+def test_a_write_that_fails_shows_what_is_on_disk(runs, monkeypatch):
+    def full(*_):
+        raise OSError(28, 'No space left on device')
+
+    mine, theirs = (CherryBoard('small', iterations=1, runs=runs).wait() for _ in range(2))
+    theirs.pick(5)
+    monkeypatch.setattr(nvae.boards.picks, 'write_text', full)
+    mine.pick(1)
+    assert 'not saved' in mine.note.text
+    assert in_tray(mine) == (1, [5])
+
+
 def test_picks_at_two_temperatures_are_made_again(runs):
     board = CherryBoard('small', temperature=.6, iterations=2, runs=runs).wait()
     board.pick(3)
