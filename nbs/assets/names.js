@@ -22,6 +22,14 @@ function nameSliders(board) {
   }
 }
 
+// A box without words of its own beside it is told by its tooltip
+function nameBoxes(board) {
+  for (const box of board.querySelectorAll('.widget-inline-hbox > :is(input, select, textarea)')) {
+    const label = labelOf(box.parentElement)
+    if (!label && box.title) tell(box, 'aria-label', box.title)
+  }
+}
+
 // A toggle is pressed or not; one that unfolds something says whether that is to be seen
 function nameButtons(board) {
   for (const group of board.querySelectorAll('.widget-toggle-buttons')) {
@@ -57,6 +65,7 @@ function nameControls(board) {
   function dress() {
     asked = 0
     nameSliders(board)
+    nameBoxes(board)
     nameButtons(board)
     nameParts(board)
   }

@@ -43,11 +43,11 @@ class Download(anywidget.AnyWidget):
     _css = page_file('copying.css')
     kind = T.Unicode('download').tag(sync=True)
     text = T.Unicode('Download', help="the button's words").tag(sync=True)
-    tooltip = T.Unicode('', help='what it hands over').tag(sync=True)
+    about = T.Unicode('', help='what it hands over').tag(sync=True) # a `tooltip` wants a description beside it
 
     def __init__(self, make:Callable[[], TakeAway | None], # none: there is nothing, which `make` has said itself
-                 text:str='Download', tooltip:str='to this browser'):
-        super().__init__(text=text, tooltip=tooltip)
+                 text:str='Download', about:str='to this browser'):
+        super().__init__(text=text, about=about)
         self.make = make
         self.on_msg(lambda *_: self.hand_over())
 
