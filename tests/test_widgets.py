@@ -198,22 +198,46 @@ def test_a_first_look_is_not_saved(runs):
         board.save()
 
 
-def test_a_step_only_hands_over_what_was_painted(runs, monkeypatch):
+def test_a_step_is_only_a_number(runs, monkeypatch):
+    "Whatever a step shows is with the page already"
     def never(*_):
-        raise AssertionError('painted in a callback')
+        raise AssertionError('made in a callback')
 
     board = StepBoard('small', iterations=1, runs=runs).wait()
-    for name in 'trace', 'frame', 'png', 'LitTowers':
+    for name in 'trace', 'frame', 'png', 'LitTowers', 'way_of':
         monkeypatch.setattr(nvae.boards.step, name, never)
-    seen = []
-    for _ in board.frames:
-        seen.append(board.grid.image)
+    way, serial = board.grid.way, board.grid.serial
+    for step in way['steps'][1:]:
         board.onward()
-    assert seen == [frame.png for frame in board.frames]
-    assert len(set(seen)) == len(seen)
+        assert f": {step['text']}" in board.told
+    assert (board.grid.way is way, board.grid.serial) == (True, serial)
     board.backward()
-    assert board.values()['step'] == len(seen) - 2
+    assert board.values()['step'] == len(way['steps']) - 2
     assert board.note.text == ''
+
+
+def test_every_box_of_the_towers_leads_to_a_step_that_lights_it(runs):
+    way = StepBoard('small', iterations=1, runs=runs).wait().grid.way
+    for row, storey in enumerate(way['storeys']):
+        there = [side for side in ('left', 'right') if storey[side]]
+        assert set(there) <= set(storey['opens'])
+        assert ('middle' in storey['opens']) == (storey['group'] is not None)
+        for side, step in storey['opens'].items():
+            assert [row, side] in way['steps'][step]['lit']
+
+
+def test_bars_are_known_once_the_image_was_read(runs):
+    "None on the way up, one group more with each posterior, all at the end; and they are the trace's"
+    board = StepBoard('small', iterations=1, runs=runs).wait()
+    way = board.grid.way
+    known = [step['known'] for step in way['steps']]
+    posteriors = [step['known'] for step in way['steps'] if 'posterior of' in step['title']]
+    assert known == sorted(known)
+    assert posteriors == list(range(1, len(way['nats']) + 1))
+    assert known[0] == 0
+    assert known[-1] == len(way['nats'])
+    board.last()
+    assert f"{sum(way['nats']):.1f} for the latents" in board.told
 
 
 def test_the_way_back_keeps_the_step(runs):

@@ -19,7 +19,7 @@ from .grid import ImageGrid
 from .picks import Picks, as_pick, pictures, recipe_of, recreate
 from ..errors import BadInput
 from ..files import given_path, put_file, shown
-from ..plots.pictures import image_grid
+from ..plots.pictures import image_grid, tile_scale
 from ..sampling.provenance import read_picks
 
 # %% ../../nbs/engine/boards/08_cherry.ipynb #17e-cherry-board-006
@@ -175,7 +175,10 @@ class CherryBoard(Board):
         items = self._some_picks()
         picture = unused(self.studio.home / 'pictures' / self.file_name()) if path is None else given_path(path)
         beside = _for_picks(picture.with_suffix('.json'))
-        self.keep(image_grid(pictures(items)), picture, picture.name, [recipe_of(pick) for pick in items])
+        images = pictures(items)
+        grid = dict(scale=tile_scale(images))
+        recipes = [recipe_of(pick) for pick in items]
+        self.keep(image_grid(images, **grid), picture, picture.name, recipes, grid=grid)
         put_file(beside, lambda path: path.write_text(json.dumps(self.picks.contents())))
         self.note.say(f'saved {shown(picture)} and {beside.name}')
         return picture
