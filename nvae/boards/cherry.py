@@ -14,7 +14,7 @@ from pathlib import Path
 import ipywidgets as W
 
 from .board import Board, unused
-from .controls import button, in_words, number, row
+from .controls import boxed, button, in_words, number
 from .grid import ImageGrid
 from .picks import Picks, as_pick, pictures, recipe_of, recreate
 from ..errors import BadInput
@@ -25,7 +25,10 @@ from ..sampling.provenance import read_picks
 # %% ../../nbs/engine/boards/08_cherry.ipynb #17e-cherry-board-006
 class CherryBoard(Board):
     "Batches to pick from, and a tray of picks that are kept on disk"
-    kind = 'cherry'
+    kind, title = 'cherry', 'Cherry-pick'
+    rail = 'temperature', 'n'
+    elsewhere = ('wanted',)
+    more_keys = {'1 to 9': 'Pick an image of the batch'}
     passive = ('wanted',)
     hotkeys = {'0': 'next', 'ArrowRight': 'next', 'ArrowLeft': 'back', 'u': 'undo', 's': 'save'}
 
@@ -38,27 +41,37 @@ class CherryBoard(Board):
     def own_controls(self):
         return dict(wanted=number(9, 1, 100, 'wanted', 'picks that fill the tray'))
 
+    def act(self, text, tooltip, action):
+        "A button whose action may fail"
+        return button(text, tooltip, partial(self.attempt, action))
+
+    def primary(self):
+        return self.act('Next ▸', 'the next batch (0 or →)', self.next)
+
+    def second_row(self):
+        return [self.back_button, self.act('Undo', 'take the last change back (u)', self.undo)]
+
     def buttons(self):
-        "Back, next, undo, clear, save, check"
-        def act(text, tooltip, action): return button(text, tooltip, partial(self.attempt, action))
-        return row(self.back_button, act('Next ▸', 'the next batch (0 or →)', self.next),
-                   act('Undo', 'take the last change back (u)', self.undo), act('Clear', 'empty the tray', self.clear),
-                   act('Save', 'the tray as a PNG, the recipes as JSON (s)', self.save),
-                   act('Check', 'draw all picks again and compare them, bit for bit', self.check))
+        "Save and check; clearing stands apart, below the tray"
+        return [self.act('Save', 'the tray as a PNG, the recipes as JSON (s)', self.save),
+                self.act('Check', 'draw all picks again and compare them, bit for bit', self.check)]
 
     def view(self):
         batch = super().view()
         self.grid.set_trait('pickable', True)
         self.grid.set_trait('autofocus', True)
         self.grid.on('pick', self._picked)
-        self.tray = ImageGrid(caption='tray of picks', sortable=True, mark_word='place', hotkeys={'u': 'undo'})
+        self.tray = ImageGrid(caption='tray of picks', fit=True, sortable=True, mark_word='place',
+                              hotkeys={'u': 'undo'})
         self.tray.on('move', lambda start, to, **_: self._change(lambda: self.picks.move(start, to)))
         self.tray.on('remove', lambda index, **_: self._change(lambda: self.picks.remove(index)))
         self.tray.on('undo', lambda **_: self.attempt(self.undo))
         self.count, self.old = W.HTML(), W.HTML()
         wanted = self.controls['wanted']
         wanted.observe(lambda _: self.attempt(self._show_tray), 'value')
-        return [row(*batch, W.VBox([row(self.count, wanted), self.old, self.tray]), align='flex-start')]
+        clear = self.act('Clear', 'empty the tray', self.clear)
+        tray = boxed('tray', boxed('line', self.count, wanted), self.old, self.tray, boxed('line', clear))
+        return [*batch, tray]
 
     def fitted(self):
         super().fitted()

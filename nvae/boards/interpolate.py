@@ -12,7 +12,7 @@ from itertools import product
 import ipywidgets as W
 import torch
 
-from .controls import button, row, toggles
+from .controls import button, toggles
 from .grid import ImageGrid
 from .groups import Hierarchy
 from .inputs import PairBoard
@@ -28,7 +28,8 @@ def there_and_back(steps:torch.Tensor)->torch.Tensor: # (n, C, H, W) → (2n −
 
 class InterpolateBoard(PairBoard):
     "From image A to image B through the latents"
-    kind, ms_per_frame = 'interpolate', 120
+    kind, title, ms_per_frame = 'interpolate', 'Interpolate', 120
+    rail = 'show', 'space', 'path', 'n'
     views = {'one way': 'the way that is chosen', 'all four ways': 'both spaces, each on both paths'}
     spaces = dict(zip(SPACES, ['mix the latents', 'mix the noise that gives them']))
     paths = dict(zip(PATHS, ['on the straight line', 'on the great arc']))
@@ -38,20 +39,16 @@ class InterpolateBoard(PairBoard):
         ways = {name: toggles(words, '110px') for name, words in options.items()}
         return dict(**super().own_controls(), **ways, groups=Hierarchy(several=True))
 
-    def layout_controls(self):
-        c = self.controls
-        c['n'].description, c['n'].tooltip, c['n'].min = 'steps', 'images between the two', 2
-        rows = []
-        for word, name in (('show', 'show'), ('mix', 'space'), ('along', 'path')):
-            said = W.HTML(f'<span class="nvae-said">{word}</span>', layout=W.Layout(width='56px'))
-            rows.append(row(said, c[name]))
+    def in_rail(self):
+        n = self.controls['n']
+        n.description, n.tooltip, n.min = 'steps', 'images between the two', 2
+        return super().in_rail()
+    def under_more(self):
         moved = W.HTML('<span class="nvae-about">what moves (nothing chosen: all)</span>')
-        rows += [self.row_of('sampled', 'ending'), moved, c['groups']]
-        ways = W.VBox(rows, layout=W.Layout(max_width='420px'))
-        return [self.row_of(*self.first_row), row(*self.sources, ways, align='flex-start')]
+        return [moved, 'groups', *[name for name in super().under_more() if name != 'groups']]
 
     def buttons(self):
-        return W.HBox([super().buttons(), button('A ⇄ B', 'the other way round', self.swap)])
+        return [*super().buttons(), button('A ⇄ B', 'the other way round', self.swap)]
     def view(self):
         "The strip, and the film below it"
         self.film = ImageGrid(caption='film from A to B and back')

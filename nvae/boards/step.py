@@ -32,10 +32,11 @@ class Frame(NamedTuple):
 
 class StepBoard(SourceBoard):
     "One image's way through the network"
-    kind = 'step'
+    kind, title = 'step', 'Step through'
+    rail = 'temperature', 'seed'
+    elsewhere = 'step', 'n'
     passive = ('step',)
     places, bare = ('image',), True
-    first_row = 'temperature', 'seed', 'iterations'
     hotkeys = dict(n='new', b='back', f='forward', s='save',
                    ArrowRight='onward', ArrowLeft='backward', Home='first', End='last')
 
@@ -44,10 +45,6 @@ class StepBoard(SourceBoard):
         step = W.IntSlider(0, 0, 0, description='step', tooltip='how far the image has come', readout=False,
                            layout=W.Layout(width='560px'), style=dict(description_width='40px'))
         return dict(**super().own_controls(), step=step)
-
-    def layout_controls(self):
-        "One row, and where the image comes from"
-        return [self.row_of(*self.first_row), *self.sources]
 
     def view(self):
         "The keys to play, what is to be seen, and the picture"

@@ -7,7 +7,7 @@ from chromium import find_chromium
 from hands import Page, asked, run
 from playwright.sync_api import sync_playwright
 
-from nvae.boards.server import BOARDS, Server, with_parameters
+from nvae.boards.server import BOARDS, Server, app_notebook, with_parameters
 from nvae.config import Config, ModelConfig
 from nvae.network.model import NVAE
 from nvae.runs.checkpoint import save_model
@@ -82,7 +82,7 @@ def app(project, tmp_path, chromium):
     def start(name, **parameters):
         theme = 'dark' if name in ('cherry', 'interpolate') else 'light'
         values = dict(FILE='demo32', ITERATIONS=2, RUNS=str(project / 'runs')) | parameters
-        notebook = with_parameters(name, tmp_path, **values)
+        notebook = app_notebook(name, tmp_path, theme, **values)
         opened.append(Server('voila', notebook, more=[f'--theme={theme}'], OMP_NUM_THREADS='1'))
         opened.append(chromium.new_context(viewport=SIZE))
         view = Page(opened[-1], f'voila-{theme}-{name}', opened[-2])

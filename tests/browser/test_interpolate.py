@@ -17,6 +17,7 @@ def test_interpolate(board, home):
     after(lambda: view.press('all four ways'))
     assert tiles.count() == 40
     view.shot('four-ways')
+    view.unfold()
     after(page.locator('.nvae-scale').first.click)
     after(lambda: view.press('one way'))
     after(lambda: view.press('linear'))
