@@ -8,6 +8,7 @@ __all__ = ['PASSES', 'KEYS', 'FIRST_LOOK', 'Panel', 'Frame', 'inside', 'unused',
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-003
 import html
 import math
+import tempfile
 import time
 import warnings
 from contextlib import contextmanager
@@ -19,11 +20,12 @@ import ipywidgets as W
 import traitlets as T
 
 from .controls import Line, ModelPicker, Number, Temperatures, boxed, button, number
+from .copying import Copyable, Download, MadeBy, TakeAway, arrangement
 from .grid import ImageGrid, page_file
 from .session import Drawing, Newest, Studio, Superseded, asked, forget_oldest
 from ..errors import BadInput, nearest, printable
 from ..files import given_path, shown
-from ..plots.pictures import image_grid, save_png, tile_scale
+from ..plots.pictures import image_grid, save_png
 
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-n000
 class Panel(W.VBox):
@@ -61,6 +63,9 @@ class Panel(W.VBox):
         "Is the picture not the one that was asked for last?"
         return False
 
+    def say_nearest(self, name:str):
+        "A control was changed: say where it took another value than the one that was asked for"
+
     def put_all(self, values:dict):
         "Set controls without drawing; raises `BadInput` at the first name or value that isn't possible"
         with self.without_drawing():
@@ -94,6 +99,7 @@ class Panel(W.VBox):
         self.by_hand = name
         try: self.draw()
         finally: self.by_hand = ''
+        self.say_nearest(name)
 
     def remember(self, values:dict):
         "One more step of the way, unless it is where we are; what once came after is forgotten"
@@ -121,7 +127,7 @@ class Panel(W.VBox):
 # %% ../../nbs/engine/boards/04_board.ipynb #04-board-n001
 class Frame(anywidget.AnyWidget):
     "The page's side of a board: its height, a banner when the kernel doesn't answer, the tabs"
-    _esm = page_file('board.js')
+    _esm = page_file('names.js') + page_file('board.js')
     _css = page_file('board.css')
     names = T.List(T.Unicode(), help='of the tabs; none: there is one view').tag(sync=True)
     value = T.Unicode('', help='the tab that is shown').tag(sync=True)
@@ -179,6 +185,8 @@ class Board(Panel):
         self.complaints = {} # name of a control → the line below it that says what it caused
         self.studio.tell = self._tell_pass
         self.frame = Frame(self.tabs)
+        self.made_by, self.copy_path = MadeBy(), Copyable(name='the path', shown=False)
+        self.origins = {} # text of an image → `Origin`
         self.controls = dict(
             file=ModelPicker(self.studio.runs), temperature=Temperatures(),
             seed=number(0, 0, 2**31 - 1, 'seed', 'the same seed gives the same images'),
@@ -191,12 +199,13 @@ class Board(Panel):
         body = boxed('body', self.all_controls(), boxed('stage', *self.view()))
         stop = button('✕', 'stop: leave the picture as it is', self.stop)
         stop.add_class('nvae-stop')
-        super().__init__([self.frame, *self.header(), boxed('said', self.status, stop, self.note), body])
+        said = boxed('said', self.status, stop, self.note, self.copy_path)
+        super().__init__([self.frame, *self.header(), said, body])
         self.add_class('nvae-board')
         self.add_class(f'nvae-{self.kind}')
         self.controls['file'].again.on_click(lambda _: self.reload())
         for name, control in self.controls.items():
-            if isinstance(control, Number): control.observe(partial(self._say_nearest, name), 'said')
+            if isinstance(control, Number): control.observe(lambda _, name=name: self.say_nearest(name), 'said')
         self.frame.on_page = lambda _: self.tell_page()
         values = dict(file=str(file or ''), temperature=temperature, iterations=iterations, seed=seed, n=n, **values)
         self._begin(values)
@@ -209,15 +218,18 @@ class Board(Panel):
 
     # --- where things stand
     def header(self)->list:
-        "The line of the header, and what its two buttons unfold"
+        "The line of the header, and what its buttons unfold"
         title = W.HTML(f'<h2 class="nvae-title">{html.escape(self.title)}</h2>')
         keys = W.ToggleButton(description='?', tooltip='keys')
         dots = W.ToggleButton(description='⋯', tooltip='what else there is')
+        code = W.ToggleButton(description='</>', tooltip='the command and the code that make this picture')
         keys.add_class('nvae-for-keys')
+        code.add_class('nvae-for-code')
         dots.add_class('nvae-for-menu')
         self.about.add_class('nvae-what')
-        line = boxed('header', title, *self.named(['file']), self.about, keys, dots)
-        return [line, boxed('keys', W.HTML(self.keys_table())), boxed('menu', *self.menu())]
+        line = boxed('header', title, *self.named(['file']), self.about, keys, code, dots)
+        keys_table = boxed('keys', W.HTML(self.keys_table()))
+        return [line, keys_table, boxed('code', self.made_by), boxed('menu', *self.menu())]
 
     def all_controls(self):
         "The rail: one button, what matters, More"
@@ -240,10 +252,12 @@ class Board(Panel):
             placed.append(line)
         return placed
 
-    def _say_nearest(self, name, change):
-        "A number was outside its range: say so below it, and above the picture"
-        if name in self.complaints: self.complaints[name].say(change.new)
-        self.note.say(change.new)
+    def say_nearest(self, name:str):
+        "Where a number was outside its range: say so below it, and above the picture"
+        said = getattr(self.controls.get(name), 'said', '')
+        line = self.complaints.get(name)
+        if line and line.text != said: line.say(said)
+        if said: self.note.say(said)
 
     def in_rail(self)->list: # names of controls, or widgets
         "What stands in the rail"
@@ -275,6 +289,7 @@ class Board(Panel):
         with self.without_drawing():
             wrong = [error for name, value in values.items() if (error := self._refused(name, value))]
         self.draw() # the first picture
+        for name in values: self.say_nearest(name)
         if wrong: self.note.fail(wrong[0])
 
     def _refused(self, name, value):
@@ -305,7 +320,12 @@ class Board(Panel):
 
     def buttons(self)->list:
         "What a person may do with the picture"
-        return [button('Save', 'as a PNG that says how it was made (s)', lambda: self.attempt(self.save))]
+        save = button('Save', 'as a PNG that says how it was made (s)', lambda: self.attempt(self.save))
+        return [save, self.download()]
+
+    def download(self, ending:str='.png', text:str='Download', tooltip:str='the same PNG, to this browser')->Download:
+        "A button that hands over one of the files that `save` writes"
+        return Download(lambda: self.attempt(lambda: self.take(ending)), text, tooltip)
 
     def menu(self)->list:
         "What stands behind ⋯"
@@ -342,7 +362,7 @@ class Board(Panel):
         if remember: self.remember(values)
         self.back_button.disabled = self.at <= 0
         self.forward_button.disabled = self.at >= len(self.history) - 1
-        if self.note.look == 'error': self.note.say('')
+        self.forget_note()
         for line in self.complaints.values():
             if line.look == 'error': line.say('')
         self.so_far = 'drawing'
@@ -389,6 +409,7 @@ class Board(Panel):
         for drawing in self.drawings(values, stale):
             if stale(): return
             self.present(drawing)
+            self.tell_made(drawing)
             self.grid.dim = False
             self.ms = 1000 * (time.perf_counter() - start)
             look = 'calm' if drawing.settled else 'busy'
@@ -440,10 +461,20 @@ class Board(Panel):
             if line.look == 'error': raise BadInput(line.text) from line.error
         return self
 
+    def tell_made(self, drawing):
+        "Say how a picture is made without the board"
+        if drawing.recipes: self.made_by.tell(self.studio, drawing, self.origins)
+        else: self.made_by.say('', '')
+
     # --- what a person does
+    def forget_note(self):
+        "What was said of an earlier picture or action"
+        self.note.say('')
+        self.copy_path.text = ''
+
     def attempt(self, action):
         "Do something that a person asked for; what goes wrong is said in the board"
-        self.note.say('')
+        self.forget_note()
         try: return action()
         except Exception as e: self.note.fail(e)
 
@@ -460,15 +491,27 @@ class Board(Panel):
         "Save the picture, with the recipes it was made by; raises `BadInput` while it is a first look only"
         drawing = self.shown()
         if not drawing.settled: raise BadInput(FIRST_LOOK)
-        traits = drawing.traits
-        grid = dict(n_cols=drawing.columns, labels=traits.get('labels'), row_labels=traits.get('row_labels'),
-                    scale=tile_scale(drawing.images))
-        name = f"{self.kind}-seed{self.values()['seed']}.png"
-        return self.keep(image_grid(drawing.images, **grid), path, name, drawing.recipes, grid=grid)
+        grid = arrangement(drawing)
+        return self.keep(image_grid(drawing.images, **grid), path, self.file_name(), drawing.recipes, grid=grid)
+
+    def file_name(self)->str:
+        "What a saved picture is called, unless somebody names it"
+        return f"{self.kind}-seed{self.values()['seed']}.png"
+
+    def take(self, ending:str='.png')->TakeAway: # which of the files that `save` writes
+        "What `save` would write, for the browser in place of the disk; raises `BadInput` as `save` does"
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder) / self.file_name())
+            [file] = Path(folder).glob(f'*{ending}')
+            taken = TakeAway(file.name, file.read_bytes())
+        self.forget_note()
+        self.note.say(f'{taken.name} went to the browser')
+        return taken
 
     def keep(self, picture, path, name:str, recipes, **made)->Path: # path: none, a new file of this name
         "Save a picture that says how it was made, beside the model where no path is given; the note says where"
         path = unused(self.studio.home / 'pictures' / name) if path is None else given_path(path)
         save_png(picture, path, self.studio.provenance(recipes, **made))
         self.note.say(f'saved {shown(path)}')
+        self.copy_path.text = str(path.resolve())
         return path

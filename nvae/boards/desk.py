@@ -39,7 +39,7 @@ def fits_field(field:dict, value)->bool:
 class Rows(anywidget.AnyWidget):
     "Rows of controls, one row per name"
     _esm = page_file('desk.js')
-    _css = page_file('desk.css')
+    _css = page_file('desk.css') + page_file('explore.css')
     title = T.Unicode('group', help='what a row is of').tag(sync=True)
     caption = T.Unicode('', help='what all of them are, for screen readers').tag(sync=True)
     all = T.Unicode('', help='name of a first row that sets all others; empty: none').tag(sync=True)
