@@ -21,7 +21,8 @@ PARTS = {  # folder of nbs/ -> its title, in reading order
 }
 FOLDS = {  # a fold of the sidebar, and its folder on the site -> title, what it holds, parts of nbs/
     'start': ('Start', 'What the kit draws, and what was measured', ['6_results']),
-    'tutorials': ('Tutorials', 'Commands to type, from your own pictures to a published model', ['5_tutorials']),
+    'tutorials': ('Tutorials', 'From your own pictures to a published model, and short pages for one question each',
+                  ['5_tutorials']),
     'book': ('Book', 'How the model works, page by page',
              ['1_idea', '2_network', '3_learning', '4_using', 'appendix']),
     'boards': ('Boards', 'The pages that one opens and runs', ['workbench']),
