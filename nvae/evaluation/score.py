@@ -371,7 +371,8 @@ def _heading(kept, cfg):
 def _lines(name, scored, cfg):
     "Yields a line per image; without bits per dimension where the likelihood is a density"
     is_discrete = LIKELIHOODS[cfg.likelihood].discrete
-    nats, kls, llr = (v.T.tolist() for v in scored.scores)
+    nats = scored.scores.nats.tolist()
+    kls, llr = scored.scores.kls.T.tolist(), scored.scores.llr.T.tolist()
     for i, (file, label) in enumerate(zip(scored.names, scored.labels)):
         bits = f'{bits_per_dim(nats[i], cfg):.5f}' if is_discrete else ''
         others = [f'{v:.3f}' for v in (*kls[i], *llr[i])]
