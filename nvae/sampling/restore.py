@@ -215,16 +215,25 @@ def read_restoration(image, mask=None, # paths of image files
                      enlarge:Literal[2, 4, 8]|None=None, noise:float|None=None, # as in `Restoration`
                     )->Restoration:
     "An image file and what is wrong with it; raises `BadInput` for files that can't be read or are too large"
-    hole = None if mask is None else _text_of(mask)
-    return Restoration(_text_of(image), hole, enlarge, noise)
+    pixels = _read(image)
+    hole = None if mask is None else _text_of(_fitted(_read(mask), image, pixels))
+    return Restoration(_text_of(pixels), hole, enlarge, noise)
 
-def _text_of(path):
-    "An image file as a recipe holds it"
-    return _as_text(_opened(image_bytes(path), printable(shown(path))))
+def _read(path)->Image.Image:
+    "An image file in RGB"
+    return _opened(image_bytes(path), printable(shown(path)))
 
-def _as_text(image):
+def _text_of(image):
     "An image as a recipe holds it"
     return base64.b64encode(png(image)).decode()
+
+def _fitted(mask, path, pixels): # path of the image, and the image that was read from it
+    "A mask that was painted on an image as nvae had enlarged it, at the size of the image; another one as it is"
+    with Image.open(path) as file: scale = file.width // pixels.width
+    enlarged = scale * pixels.width, scale * pixels.height
+    if scale < 2 or not enlarged == file.size == mask.size: return mask
+    squares = np.array(mask).reshape(pixels.height, scale, pixels.width, scale, 3)
+    return Image.fromarray(squares.max((1, 3)))
 
 def _opened(content, name)->Image.Image: # bytes of an image file
     "The image in RGB"
@@ -272,7 +281,7 @@ def painted_restoration(content:bytes, strokes:list, name='the image')->Restorat
     "An image of which what is painted over is to be filled; raises `BadInput` where that is nothing"
     image = _opened(content, name)
     if not strokes: raise BadInput("nothing is painted yet: brush over what is to be filled")
-    return Restoration(_as_text(image), _as_text(painted(strokes, image.size)))
+    return Restoration(_text_of(image), _text_of(painted(strokes, image.size)))
 
 # %% ../../nbs/4_using/09_restore.ipynb #restore-place
 class Canvas(NamedTuple):
