@@ -22,7 +22,7 @@ from .grid import ImageGrid
 from .session import Drawing, Newest, Studio, Superseded, asked, forget_oldest
 from ..errors import BadInput, nearest, printable
 from ..files import given_path, shown
-from ..plots.pictures import image_grid, save_png
+from ..plots.pictures import image_grid, save_png, tile_scale
 
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-n000
 class Panel(W.VBox):
@@ -288,7 +288,8 @@ class Board(Panel):
         drawing = self.shown()
         if not drawing.settled: raise BadInput(FIRST_LOOK)
         traits = drawing.traits
-        grid = dict(n_cols=drawing.columns, labels=traits.get('labels'), row_labels=traits.get('row_labels'))
+        grid = dict(n_cols=drawing.columns, labels=traits.get('labels'), row_labels=traits.get('row_labels'),
+                    scale=tile_scale(drawing.images))
         name = f"{self.kind}-seed{self.values()['seed']}.png"
         return self.keep(image_grid(drawing.images, **grid), path, name, drawing.recipes, grid=grid)
 

@@ -19,7 +19,7 @@ from .grid import ImageGrid
 from .picks import Picks, as_pick, pictures, recipe_of, recreate
 from ..errors import BadInput
 from ..files import given_path, put_file, shown
-from ..plots.pictures import image_grid
+from ..plots.pictures import image_grid, tile_scale
 from ..sampling.provenance import read_picks
 
 # %% ../../nbs/engine/boards/08_cherry.ipynb #17e-cherry-board-006
@@ -76,6 +76,7 @@ class CherryBoard(Board):
         super().present(drawing)
         first = drawing.recipes[0]
         self.picks.visit(first.seed)
+        self._show_tray()
         self._mark()
 
     # --- picking
@@ -90,29 +91,30 @@ class CherryBoard(Board):
         self.attempt(partial(self.pick, index, self.drawn.get(serial)))
 
     def pick(self, index:int, drawing=None): # image of the batch, from 0; the batch, none: the one that is to be seen
-        "Keep an image; it is on disk when this returns. Raises `BadInput` when the tray is full."
+        "Keep an image, unless the tray is full; it is on disk when this returns"
         drawing = drawing or self.shown()
         n = len(drawing.images)
         wanted = self.controls['wanted'].value
         if not 0 <= index < n: raise BadInput(f"there is no image {index + 1} in a batch of {n}")
-        if len(self.picks) >= wanted:
-            raise BadInput(f"all {wanted} picks are made: save them, take one out, or want more")
-        self._change(lambda: self.picks.add(as_pick(drawing, index)))
+        def add():
+            is_kept = self.picks.add(as_pick(drawing, index), wanted)
+            return '' if is_kept else f"all {wanted} picks are made: save them, take one out, or want more"
+        self._change(add)
 
-    def _change(self, action):
-        "Change the picks, and show them as they are now"
+    def _change(self, action): # returns words where there is more to say than where the picks are
+        "Change the picks, and show them as they are now, changed or not"
         def change():
-            action()
-            self._show_tray()
-            self._mark()
-            self.note.say(f'kept in {shown(self.picks.path)}')
+            try: said = action()
+            finally:
+                self._show_tray()
+                self._mark()
+            self.note.say(said or f'kept in {shown(self.picks.path)}')
         self.attempt(change)
 
     def undo(self):
         "Take the last change of the tray back"
-        is_undone = self.picks.undo()
-        self._change(lambda: None)
-        if not is_undone: self.note.say('nothing to undo')
+        picks = self.picks
+        self._change(lambda: '' if picks.undo() else 'nothing to undo')
 
     def clear(self):
         "Empty the tray; undo brings it back"
@@ -133,12 +135,14 @@ class CherryBoard(Board):
 
     def _show_tray(self):
         if self.kept is None: return
-        items, wanted = self.picks.items, self.controls['wanted'].value
+        items, elsewhere = self.picks.look()
+        wanted = self.controls['wanted'].value
         recipes = {str(k): pick['recipe'] for k, pick in enumerate(items, 1)}
         labels = [f"pick {k}, temperature {r['temperature']}, seed {r['seed']}" for k, r in recipes.items()]
         columns = max(3, math.ceil(len(items) ** .5))
         self.tray.show(pictures(items), columns, 300, marks=list(recipes), labels=labels)
-        self.count.value = f'<span class="nvae-about">{len(items)} of {wanted} picked</span>'
+        said = [f'{len(items)} of {wanted} picked', *filter(None, [elsewhere])]
+        self.count.value = f'<span class="nvae-about">{" · ".join(said)}</span>'
         earlier = [in_words(f'picks of an earlier version of this model: {shown(p)}') for p in self.picks.others()]
         self.old.value = '<br>'.join(earlier)
 
@@ -154,7 +158,10 @@ class CherryBoard(Board):
         items = self._some_picks()
         picture = unused(self.studio.home / 'pictures/picks.png') if path is None else given_path(path)
         beside = _for_picks(picture.with_suffix('.json'))
-        self.keep(image_grid(pictures(items)), picture, picture.name, [recipe_of(pick) for pick in items])
+        images = pictures(items)
+        grid = dict(scale=tile_scale(images))
+        recipes = [recipe_of(pick) for pick in items]
+        self.keep(image_grid(images, **grid), picture, picture.name, recipes, grid=grid)
         put_file(beside, lambda path: path.write_text(json.dumps(self.picks.contents())))
         self.note.say(f'saved {shown(picture)} and {beside.name}')
         return picture

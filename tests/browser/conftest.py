@@ -1,5 +1,8 @@
 "Servers and pages for the browser tests. Every test keeps screenshots under test-output/browser."
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,6 +16,18 @@ from nvae.network.model import NVAE
 from nvae.runs.checkpoint import save_model
 
 SIZE = dict(width=1280, height=1300)
+SPIN = 'import os; tests = os.getppid()\nwhile os.getppid() == tests: pass'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def other_work():
+    "With BUSY=1 every core has other work while the tests run, as on the machine of somebody who trains"
+    n_cores = os.cpu_count() if os.environ.get('BUSY') else 0
+    busy = [subprocess.Popen([sys.executable, '-c', SPIN]) for _ in range(n_cores)]
+    yield
+    for process in busy:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope='session')
