@@ -29,7 +29,8 @@ class ModelPicker(W.HBox):
         self.busy = False # is the list being made anew?
         self.menu = W.Dropdown(description='model')
         self.again = W.Button(description='⟳', tooltip='look for new models, and load this one again')
-        self.path = W.Text(placeholder='or the path of a .model or .checkpoint', continuous_update=False)
+        self.path = W.Text(placeholder='or the path of a .model or .checkpoint', continuous_update=False,
+                           tooltip='path of a .model or .checkpoint')
         super().__init__([self.menu, self.again]) # the path stands where the board has room for it
         self.refresh()
         self.menu.observe(self._chosen, 'value')
@@ -45,6 +46,7 @@ class ModelPicker(W.HBox):
         self.busy = True
         self.menu.options = options
         self.menu.value = known.get(self.value, self.value) or newest
+        if self.path.value != self.value: self.path.value = ''
         self.busy = False
 
     def _chosen(self, change):
