@@ -3,6 +3,9 @@
 
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}
 const DIGITS = '123456789'
+const EDGE = 6   // pixels between the tiles and the edge
+const GAP = 6    // between tiles
+const LEAST = 24 // that a tile is wide
 const SIDES = ['left', 'top', 'width', 'height']
 
 function make(tag, name, props = {}, ...kids) {
@@ -35,6 +38,7 @@ function render({model, el}) {
   const hint = make('span', '')
   const drop = make('label', 'nvae-drop', {}, hint, chooser)
   el.classList.add('nvae-grid')
+  el.classList.toggle('nvae-fit', get('fit'))
   data.lmSuppressShortcuts = 'true'
   data.serial = 0
   el.append(body, drop, zoom)
@@ -70,7 +74,7 @@ function render({model, el}) {
     if (!tiles[i]) return
     seen = i
     place(zoomed, i)
-    zoomed.style.width = `min(90vw, ${75 * get('aspect')}vh, ${Math.max(640, 1.5 * get('size'))}px)`
+    zoomed.style.width = `min(90vw, ${75 * get('aspect')}vh, ${Math.max(640, 1.5 * size())}px)`
     title.textContent = name(i)
   }
 
@@ -145,6 +149,23 @@ function render({model, el}) {
     tile.setAttribute('aria-label', name(i) + (mark(i) ? `, ${get('mark_word')} ${mark(i)}` : ''))
   }
 
+  // --- as large as there is room: --fit says whether the height counts, too
+  function size() {
+    if (!get('fit') || !el.clientWidth) return get('size')
+    const columns = get('columns')
+    const rows = Math.ceil(get('n') / columns)
+    const widest = Math.max(0, ...[...body.querySelectorAll('.nvae-row')].map(label => label.scrollWidth))
+    const wide = (el.clientWidth - 2 * EDGE - (widest && widest + GAP)) / columns - GAP
+    if (getComputedStyle(el).getPropertyValue('--fit').trim() !== 'both') return Math.max(LEAST, Math.floor(wide))
+    const high = ((el.clientHeight - 2 * EDGE) / rows - GAP) * get('aspect')
+    return Math.max(LEAST, Math.floor(Math.min(wide, high)))
+  }
+
+  function fit() {
+    const labels = get('row_labels').length ? 'auto ' : ''
+    body.style.gridTemplateColumns = labels + `repeat(${get('columns')}, ${size()}px)`
+  }
+
   function dress() {
     const n = get('n')
     const rows = get('row_labels')
@@ -154,8 +175,8 @@ function render({model, el}) {
       data.shape = shape
       newTiles(n, columns, rows)
     }
-    body.style.gridTemplateColumns = (rows.length ? 'auto ' : '') + `repeat(${columns}, ${get('size')}px)`
     body.querySelectorAll('.nvae-row').forEach((label, r) => { label.textContent = rows[r] })
+    fit()
     body.setAttribute('aria-label', get('caption'))
     tiles.forEach(dressTile)
     hint.textContent = get('drop')
@@ -254,9 +275,12 @@ function render({model, el}) {
     act()
   }
 
+  const observer = new ResizeObserver(fit)
+  observer.observe(el)
   model.on('change', show)
   show()
   return () => {
+    observer.disconnect()
     model.off('change', show)
     if (address) URL.revokeObjectURL(address)
   }

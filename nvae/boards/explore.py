@@ -13,7 +13,7 @@ import ipywidgets as W
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from .controls import button, choice, number, row, slider, toggles
+from .controls import button, choice, number, slider, toggles
 from .groups import Hierarchy, scales_of
 from .inputs import PairBoard
 from .session import Superseded, asked, interruptible
@@ -76,7 +76,8 @@ FRAMES = 36 # of a walk
 
 class ExploreBoard(PairBoard):
     "What each latent group decides"
-    kind = 'explore'
+    kind, title = 'explore', 'Explore'
+    rail = 'start', 'show', 'groups', 'strength', 'sampled', 'n_coarse'
     hotkeys = dict(n='new', v='vary', b='back', f='forward', s='save')
 
     def own_controls(self):
@@ -93,44 +94,39 @@ class ExploreBoard(PairBoard):
             difference=choice('difference', AMPLIFIED, 'show what changed, amplified'),
             show=toggles(SHOWS, '110px'))
 
-    def layout_controls(self):
+    def in_rail(self):
         c = self.controls
+        vary = button('Vary', 'other fresh noise (v)', self.vary)
         c['n'].description, c['n'].tooltip = 'variants', 'of each image'
         c['start'].observe(lambda _: self._arrange(), 'value')
-        self.encoded = self.row_of('sampled', 'n_coarse')
         self._arrange()
-        first, places = super().layout_controls()
-        return [first, row(c['start'], self.encoded), places]
+        return ['start', *self.sources, 'sampled', 'n_coarse', 'show', 'groups', 'strength', vary]
 
     def _arrange(self):
         "Only as many places for images as are used"
         def show(widget, yes): widget.layout.display = '' if yes else 'none'
         used = self.used_sources(self.values())
         for source in self.sources: show(source, source in used)
-        show(self.encoded, used)
+        show(self.controls['sampled'], used)
         show(self.controls['n_coarse'], len(used) == 2)
 
     def used_sources(self, v):
         return self.sources[:list(STARTS).index(v['start'])]
 
     def view(self):
-        c = self.controls
         [grid] = super().view()
         grid.set_trait('pickable', True)
         grid.on('pick', lambda x, y, **_: self.attempt(lambda: self.point(x, y)))
         self.known = {} # hash of a model → what its groups know
         self.table = W.HTML()
-        vary = button('Vary', 'other fresh noise (v)', self.vary, '70px')
-        everywhere = button('✕', 'everywhere again', lambda: self.set(place=''), '36px')
-        what = W.VBox([c['show'], c['groups']], layout=W.Layout(max_width='420px'))
-        how = [row(c['strength'], c['fresh'], vary), row(c['place'], everywhere), self.row_of('difference', 'ending')]
-        return [row(what, W.VBox(how), align='flex-start'), grid, self.table]
+        return [grid, self.table]
 
     def buttons(self):
         "Those of every board, and the probe"
         know = button('Who knows what?', 'which group knows which factor of a face',
                       lambda: self.attempt(self.know), '140px')
-        return row(super().buttons(), know)
+        everywhere = button('✕', 'everywhere again', lambda: self.set(place=''), '36px')
+        return [*super().buttons(), everywhere, know]
 
     def fitted(self):
         super().fitted()

@@ -27,7 +27,7 @@ def page_file(name:str)->str: # of nbs/assets
 class ImageGrid(anywidget.AnyWidget):
     "Images in rows and columns that can be clicked, picked by keys, looked at closely and put in order"
     _esm = page_file('grid.js')
-    _css = page_file('grid.css') + page_file('board.css')
+    _css = page_file('grid.css')
     image = T.Bytes(b'', help='all tiles in one PNG, or one tile as a film').tag(sync=True)
     serial = T.Int(0, help='number of that picture').tag(sync=True)
     n = T.Int(0, help='tiles').tag(sync=True)
@@ -45,6 +45,7 @@ class ImageGrid(anywidget.AnyWidget):
     sortable = T.Bool(False, help='tiles can be dragged').tag(sync=True)
     drop = T.Unicode('', help="text of the place for image files; '' for none").tag(sync=True)
     largest = T.Int(8_000_000, help='bytes of a dropped file; of a larger one only name and size come').tag(sync=True)
+    fit = T.Bool(False, help='as large as there is room, whatever `size` says').tag(sync=True)
     autofocus = T.Bool(False, help='take the focus when shown').tag(sync=True)
 
     def __init__(self, **kw):
@@ -58,7 +59,7 @@ class ImageGrid(anywidget.AnyWidget):
 
     def show(self, images, # (N, C, H, W): floats in [0, 1], or uint8; none: nothing
              columns:int | None=None, # images per row; none: as square as possible
-             room:int=430, # width of the whole grid on the page, pixels
+             room:int=430, # width of the whole grid on the page, pixels, unless it fits itself
              ms:int | None=None, # the images are frames of a film, each shown so long; none: they stand side by side
              **traits): # labels, row_labels, marks, box
         "Put other images in the grid, in one message; returns their serial number"

@@ -98,8 +98,10 @@ class SourceBoard(Board):
         self.kept_samples = {} # what the samples depend on → their texts; of one batch
         for source in self.sources: source.seen = None
 
-    def layout_controls(self):
-        return [*super().layout_controls(), W.HBox(self.sources)]
+    def in_rail(self):
+        return [*self.sources, *super().in_rail()]
+    def under_more(self):
+        return [name for name in super().under_more() if self.controls[name] not in self.sources]
     def fitted(self):
         super().fitted()
         self._forget_images()

@@ -23,7 +23,7 @@ from nvae.cli.options import (
     option,
     parse_temperature,
 )
-from .pictures import Out, Pixels, TileSize, command_line, picture_path, temperature_text
+from .pictures import Out, Pixels, TileSize, picture_path
 from ..errors import printable
 
 # %% ../../nbs/engine/command/05_directions.ipynb #cli-directions-make
@@ -83,7 +83,8 @@ def _narrowed(model, vectors, groups, without):
 def from_examples(model, name:str, start, end, groups, without): # as for `direction`; a `Direction`
     "The direction between two sets of examples"
     from nvae.runs.checkpoint import model_hash
-    from nvae.sampling.directions import Direction, difference_of_means, example_noise, mean_noise
+    from nvae.sampling.directions import Direction, difference_of_means, mean_noise
+    from nvae.sampling.examples import example_noise
     means = [mean_noise(example_noise(model, where, progress=True)) for where in (start, end)]
     vectors = _narrowed(model, difference_of_means(*means), groups, without)
     made = dict(start=start, end=end, images=[mean.n for mean in means], without=without, groups=groups)
@@ -147,6 +148,7 @@ def slide(
     from nvae.errors import BadInput
     from nvae.plots.pictures import image_grid, save_png, tile_scale
     from nvae.runs.checkpoint import load_model
+    from nvae.sampling.commands import command_line, temperature_words
     from nvae.sampling.directions import load_direction
     from nvae.sampling.provenance import provenance
     from nvae.sampling.recipe import blanked
@@ -164,7 +166,7 @@ def slide(
     line = command_line('slide', file, *([image] if image else []), *(f'--direction={name}' for name in names),
                         *(f'--group={group}' for group in groups or ()), amount=f'{amount[0]:g}..{amount[1]:g}', n=n,
                         pixels=pixels, seed=None if image else seed or 0, iterations=None if image else iterations,
-                        temperature=None if image else temperature_text(temperature, ','), tile_size=tile_size)
+                        temperature=None if image else temperature_words(temperature), tile_size=tile_size)
     labels = [*([''] if image else []), *(f'{a:g}' for a in amounts)]
     grid = dict(n_cols=len(labels), labels=labels * len(directions), row_labels=[one.name for one in directions],
                 scale=tile_scale(rows, tile_size))

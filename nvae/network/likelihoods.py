@@ -174,7 +174,7 @@ LOG_SCALES = -7., 40. # of a logistic: no narrower than a thousandth, no wider t
 def level_log_prob(x:torch.Tensor,     # (…) in [0, 1], on the 2^n_bits levels
                    mean:torch.Tensor, log_scale:torch.Tensor, # (…) each, of the logistic over [-1, 1]
                    n_bits:int=8)->torch.Tensor: # (…) nats
-    "Log probability of a level under a discretised logistic (PixelCNN++, section 2.1), exact in both tails"
+    "Log probability of a level under a discretised logistic (PixelCNN++), exact in both tails"
     top = 2 ** n_bits - 1
     level = 2 * top * x - top
     centre = top * mean
@@ -213,7 +213,7 @@ def choose(logits:torch.Tensor, u:torch.Tensor, temperature:float)->torch.Tensor
     return (logits + temperature * gumbel).argmax(-3, keepdim=True)
 
 class LogisticMixture(Likelihood):
-    "Discretised logistics, one selector per pixel, autoregressive colours (NVAE, appendix A; PixelCNN++, section 2)"
+    "Discretised logistics, one selector per pixel, autoregressive colours (NVAE; PixelCNN++)"
     @classmethod
     def n_params(cls, channels, n_mix):
         coefficients = channels * (channels - 1) // 2
