@@ -13,7 +13,6 @@ from typing import Annotated, Literal, NamedTuple
 
 from .models import BatchSize, image_source, tell
 from .options import A_FILE, IMAGES, File, Json, Seed, argument, example, option, switch
-from .pictures import command_line
 from ..errors import BadInput, printable
 
 # %% ../../nbs/engine/command/06_score.ipynb #cli-score-make
@@ -43,6 +42,7 @@ def score(
     from nvae.data.sources import about_skipped
     from nvae.evaluation.score import score_images, write_scores
     from nvae.runs.checkpoint import load_model, model_file
+    from nvae.sampling.commands import command_line
     from nvae.sampling.encode import count_kept
     paths = _paths(out, file, where)
     model = load_model(file)
