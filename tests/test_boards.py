@@ -1,4 +1,6 @@
 "What every board does with bad input; exploring and interpolating, driven by code where a notebook can't show it"
+from pathlib import Path
+
 import ipywidgets as W
 import numpy as np
 import pytest
@@ -9,9 +11,10 @@ from small_models import small_run
 import nvae.boards.session
 from nvae.boards.cherry import CherryBoard
 from nvae.boards.explore import FRAMES, ExploreBoard
-from nvae.boards.interpolate import InterpolateBoard
+from nvae.boards.interpolate import WAYS, InterpolateBoard
 from nvae.boards.sample import SampleBoard
 from nvae.boards.step import StepBoard
+from nvae.cli.main import main
 from nvae.config import DataConfig
 from nvae.data.faces import draw_faces
 from nvae.errors import BadInput
@@ -315,3 +318,66 @@ def test_new_needs_chance(board):
     board.wait().new()
     assert 'by chance' in board.note.text
     assert board.values()['seed'] == 0
+
+
+def choose_strip(board, way):
+    "A click on one of the four strips"
+    board.grid.act('choose', index=WAYS.index(way), serial=board.grid.serial)
+
+
+def test_the_board_and_the_command_go_the_same_way_by_themselves(runs, tmp_path, monkeypatch):
+    "Without a word from anybody: the same space, path and number of steps"
+    monkeypatch.chdir(tmp_path)
+    for number in range(2):
+        Path(f'{number}.png').write_bytes(face(number))
+    assert main(['interpolate', str(runs / 'small/small.model'), '0.png', '1.png', '--out', 'i.png']) == 0
+    board = InterpolateBoard('small', iterations=1, runs=runs, a='0.png', b='1.png').wait()
+    [of_command], [of_board] = like('i.png').recipes, board.shown().recipes
+    assert (of_board.passage, of_board.n) == (of_command.passage, of_command.n)
+    assert like('i.png').images.equal(board.shown().images)
+
+
+@pytest.mark.parametrize('groups, reached', [([], True), (['scale 0', 'scale 1'], True), (['0'], False)])
+def test_a_way_that_ends_before_b_says_so(runs, groups, reached):
+    board = InterpolateBoard('small', iterations=1, n=3, groups=groups, runs=runs).wait()
+    film = board.shown().traits['film']
+    all_move = InterpolateBoard('small', iterations=1, n=3, runs=runs).wait().shown().traits['film']
+    assert board.grid.reached is reached
+    assert torch.allclose(film[-1], all_move[-1], atol=1e-5) == reached
+
+
+def test_the_slider_asks_the_network_nothing(runs):
+    board = InterpolateBoard('small', iterations=1, n=3, runs=runs).wait()
+    serial, ticket = board.grid.serial, board.newest.ticket
+    for position in 0, .3, 1, .5:
+        board.set(position=position)
+        assert board.values()['position'] == position
+    assert (board.grid.serial, board.newest.ticket) == (serial, ticket)
+    with pytest.raises(BadInput, match='nearest'):
+        board.set(position=1.5)
+
+
+def test_ways_that_were_seen_are_not_drawn_again(runs):
+    board = InterpolateBoard('small', iterations=1, n=3, runs=runs).wait()
+    drawn = []
+    studio_draw = board.studio.draw
+    board.studio.draw = lambda recipes, *more: drawn.extend(recipes) or studio_draw(recipes, *more)
+    choose_strip(board, ('z', 'linear'))
+    board.wait()
+    assert [recipe.n for recipe in drawn] == [board.grid.n + 2]  # the strip was there; only the film was not
+    choose_strip(board, ('noise', 'spherical'))
+    board.wait()
+    assert len(drawn) == 1
+    assert (board.values()['space'], board.values()['path']) == ('noise', 'spherical')
+
+
+def test_the_chosen_strip_is_what_is_saved(runs, tmp_path):
+    board = InterpolateBoard('small', iterations=1, n=3, runs=runs).wait()
+    choose_strip(board, ('z', 'spherical'))
+    board.wait()
+    saved = like(board.save(tmp_path / 'one.png'))
+    assert [recipe.passage.space for recipe in saved.recipes] == ['z']
+    board.set(show='all four ways')
+    saved = like(board.wait().save(tmp_path / 'four.png'))
+    ways = [(recipe.passage.space, recipe.passage.path) for recipe in saved.recipes]
+    assert tuple(ways) == WAYS

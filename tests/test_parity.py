@@ -43,19 +43,28 @@ class Official:
     def keys(self, prefix):
         return [key for key in self.arrays if key.startswith(prefix)]
 
-    def check(self, key, ours, rtol=None, atol=None):
-        "Ours against an output, thinned as it is"
+    def pair(self, key, ours):
+        "An output and ours, both in one row, ours thinned as the output is"
         theirs, ours = self[f'outputs/{key}'].reshape(-1), ours.detach().reshape(-1)
         if ours.numel() != theirs.numel(): ours = ours[::-(-ours.numel() // 1500)]
+        return theirs, ours
+
+    def check(self, key, ours, rtol=None, atol=None):
+        "Ours against an output"
+        theirs, ours = self.pair(key, ours)
         tolerances = dict(rtol=rtol or RTOL[self.dtype], atol=atol or ATOL[self.dtype])
         torch.testing.assert_close(ours, theirs, **tolerances, msg=lambda m: f'{key}: {m}')
 
-    def check_each(self, prefix, tensors, **tolerances):
-        "Our tensors, by our names, against all outputs whose key is the prefix and an official name"
+    def named(self, prefix):
+        "Outputs whose key is the prefix and an official name: the key, and our name"
         ours = key_map(self.model)
         for key in self.keys(f'outputs/{prefix}'):
-            name = ours[key.removeprefix(f'outputs/{prefix}')]
-            self.check(key.removeprefix('outputs/'), tensors[name], **tolerances)
+            yield key.removeprefix('outputs/'), ours[key.removeprefix(f'outputs/{prefix}')]
+
+    def check_each(self, prefix, tensors, **tolerances):
+        "Our tensors, by our names, against all outputs whose key is the prefix and an official name"
+        for key, name in self.named(prefix):
+            self.check(key, tensors[name], **tolerances)
 
 
 @pytest.fixture(scope='module', params=CASES, ids='-'.join)

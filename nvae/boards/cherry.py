@@ -14,18 +14,21 @@ from pathlib import Path
 import ipywidgets as W
 
 from .board import Board, unused
-from .controls import button, in_words, number, row
+from .controls import boxed, button, in_words, number
 from .grid import ImageGrid
 from .picks import Picks, as_pick, pictures, recipe_of, recreate
 from ..errors import BadInput
 from ..files import given_path, put_file, shown
-from ..plots.pictures import image_grid
+from ..plots.pictures import image_grid, tile_scale
 from ..sampling.provenance import read_picks
 
 # %% ../../nbs/engine/boards/08_cherry.ipynb #17e-cherry-board-006
 class CherryBoard(Board):
     "Batches to pick from, and a tray of picks that are kept on disk"
-    kind = 'cherry'
+    kind, title = 'cherry', 'Cherry-pick'
+    rail = 'temperature', 'n'
+    elsewhere = ('wanted',)
+    more_keys = {'1 to 9': 'Pick an image of the batch'}
     passive = ('wanted',)
     hotkeys = {'0': 'next', 'ArrowRight': 'next', 'ArrowLeft': 'back', 'u': 'undo', 's': 'save'}
 
@@ -38,27 +41,38 @@ class CherryBoard(Board):
     def own_controls(self):
         return dict(wanted=number(9, 1, 100, 'wanted', 'picks that fill the tray'))
 
+    def act(self, text, tooltip, action):
+        "A button whose action may fail"
+        return button(text, tooltip, partial(self.attempt, action))
+
+    def primary(self):
+        return self.act('Next ▸', 'the next batch (0 or →)', self.next)
+
+    def second_row(self):
+        return [self.back_button, self.act('Undo', 'take the last change back (u)', self.undo)]
+
     def buttons(self):
-        "Back, next, undo, clear, save, check"
-        def act(text, tooltip, action): return button(text, tooltip, partial(self.attempt, action))
-        return row(self.back_button, act('Next ▸', 'the next batch (0 or →)', self.next),
-                   act('Undo', 'take the last change back (u)', self.undo), act('Clear', 'empty the tray', self.clear),
-                   act('Save', 'the tray as a PNG, the recipes as JSON (s)', self.save),
-                   act('Check', 'draw all picks again and compare them, bit for bit', self.check))
+        "Save and check; clearing stands apart, below the tray"
+        return [self.act('Save', 'the tray as a PNG, the recipes as JSON (s)', self.save), self.download(),
+                self.download('.json', 'Get JSON', 'the recipes of the picks, to this browser'),
+                self.act('Check', 'draw all picks again and compare them, bit for bit', self.check)]
 
     def view(self):
         batch = super().view()
         self.grid.set_trait('pickable', True)
         self.grid.set_trait('autofocus', True)
         self.grid.on('pick', self._picked)
-        self.tray = ImageGrid(caption='tray of picks', sortable=True, mark_word='place', hotkeys={'u': 'undo'})
+        self.tray = ImageGrid(caption='tray of picks', fit=True, sortable=True, mark_word='place',
+                              hotkeys={'u': 'undo'})
         self.tray.on('move', lambda start, to, **_: self._change(lambda: self.picks.move(start, to)))
         self.tray.on('remove', lambda index, **_: self._change(lambda: self.picks.remove(index)))
         self.tray.on('undo', lambda **_: self.attempt(self.undo))
         self.count, self.old = W.HTML(), W.HTML()
         wanted = self.controls['wanted']
         wanted.observe(lambda _: self.attempt(self._show_tray), 'value')
-        return [row(*batch, W.VBox([row(self.count, wanted), self.old, self.tray]), align='flex-start')]
+        clear = self.act('Clear', 'empty the tray', self.clear)
+        tray = boxed('tray', boxed('line', self.count, wanted), self.old, self.tray, boxed('line', clear))
+        return [*batch, tray]
 
     def fitted(self):
         super().fitted()
@@ -76,6 +90,7 @@ class CherryBoard(Board):
         super().present(drawing)
         first = drawing.recipes[0]
         self.picks.visit(first.seed)
+        self._show_tray()
         self._mark()
 
     # --- picking
@@ -90,29 +105,30 @@ class CherryBoard(Board):
         self.attempt(partial(self.pick, index, self.drawn.get(serial)))
 
     def pick(self, index:int, drawing=None): # image of the batch, from 0; the batch, none: the one that is to be seen
-        "Keep an image; it is on disk when this returns. Raises `BadInput` when the tray is full."
+        "Keep an image, unless the tray is full; it is on disk when this returns"
         drawing = drawing or self.shown()
         n = len(drawing.images)
         wanted = self.controls['wanted'].value
         if not 0 <= index < n: raise BadInput(f"there is no image {index + 1} in a batch of {n}")
-        if len(self.picks) >= wanted:
-            raise BadInput(f"all {wanted} picks are made: save them, take one out, or want more")
-        self._change(lambda: self.picks.add(as_pick(drawing, index)))
+        def add():
+            is_kept = self.picks.add(as_pick(drawing, index), wanted)
+            return '' if is_kept else f"all {wanted} picks are made: save them, take one out, or want more"
+        self._change(add)
 
-    def _change(self, action):
-        "Change the picks, and show them as they are now"
+    def _change(self, action): # returns words where there is more to say than where the picks are
+        "Change the picks, and show them as they are now, changed or not"
         def change():
-            action()
-            self._show_tray()
-            self._mark()
-            self.note.say(f'kept in {shown(self.picks.path)}')
+            try: said = action()
+            finally:
+                self._show_tray()
+                self._mark()
+            self.note.say(said or f'kept in {shown(self.picks.path)}')
         self.attempt(change)
 
     def undo(self):
         "Take the last change of the tray back"
-        is_undone = self.picks.undo()
-        self._change(lambda: None)
-        if not is_undone: self.note.say('nothing to undo')
+        picks = self.picks
+        self._change(lambda: '' if picks.undo() else 'nothing to undo')
 
     def clear(self):
         "Empty the tray; undo brings it back"
@@ -133,12 +149,14 @@ class CherryBoard(Board):
 
     def _show_tray(self):
         if self.kept is None: return
-        items, wanted = self.picks.items, self.controls['wanted'].value
+        items, elsewhere = self.picks.look()
+        wanted = self.controls['wanted'].value
         recipes = {str(k): pick['recipe'] for k, pick in enumerate(items, 1)}
         labels = [f"pick {k}, temperature {r['temperature']}, seed {r['seed']}" for k, r in recipes.items()]
         columns = max(3, math.ceil(len(items) ** .5))
         self.tray.show(pictures(items), columns, 300, marks=list(recipes), labels=labels)
-        self.count.value = f'<span class="nvae-about">{len(items)} of {wanted} picked</span>'
+        said = [f'{len(items)} of {wanted} picked', *filter(None, [elsewhere])]
+        self.count.value = f'<span class="nvae-about">{" · ".join(said)}</span>'
         earlier = [in_words(f'picks of an earlier version of this model: {shown(p)}') for p in self.picks.others()]
         self.old.value = '<br>'.join(earlier)
 
@@ -149,12 +167,18 @@ class CherryBoard(Board):
         if not items: raise BadInput('nothing is picked yet')
         return items
 
+    def file_name(self):
+        return 'picks.png'
+
     def save(self, path=None)->Path: # a PNG file; none: a new one beside the model
         "Save the tray as one picture, and beside it the recipes as JSON; raises `BadInput` while the tray is empty"
         items = self._some_picks()
-        picture = unused(self.studio.home / 'pictures/picks.png') if path is None else given_path(path)
+        picture = unused(self.studio.home / 'pictures' / self.file_name()) if path is None else given_path(path)
         beside = _for_picks(picture.with_suffix('.json'))
-        self.keep(image_grid(pictures(items)), picture, picture.name, [recipe_of(pick) for pick in items])
+        images = pictures(items)
+        grid = dict(scale=tile_scale(images))
+        recipes = [recipe_of(pick) for pick in items]
+        self.keep(image_grid(images, **grid), picture, picture.name, recipes, grid=grid)
         put_file(beside, lambda path: path.write_text(json.dumps(self.picks.contents())))
         self.note.say(f'saved {shown(picture)} and {beside.name}')
         return picture

@@ -27,16 +27,14 @@ def rows_of(view:str, recipe:Recipe)->dict: # label of a row → its recipe
 
 class SampleBoard(Board):
     "Samples from the prior, temperatures compared, statistics compared"
+    title = 'Sample'
+    rail = 'temperature', 'n', 'show'
+
     def own_controls(self):
         pixels = choice('pixels', ['mean', 'sample'], "the likelihood's mean, or pixels drawn from it")
         return dict(show=toggles(VIEWS), pixels=pixels)
 
-    def layout_controls(self):
-        return [*super().layout_controls(), self.row_of('show', 'pixels')]
     def drawings(self, v, stale):
         rows = rows_of(v['show'], asked(v))
         columns = v['n'] if len(rows) > 1 else None
         yield from self.studio.draw(list(rows.values()), stale, columns, list(rows))
-    def present(self, drawing):
-        "A row of temperatures gets more room than a grid"
-        super().present(drawing, room=740 if drawing.columns else 430)

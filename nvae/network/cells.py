@@ -31,7 +31,7 @@ class Cell(nn.Module):
 
 # %% ../../nbs/2_network/03_cells.ipynb #05-cells-011
 class BottomUpCell(Cell):
-    "Cell of the bottom-up tower (NVAE, figure 3b): (B, c_in, H, W) → (B, c_out, H, W), or half the size when `down`"
+    "Cell of the bottom-up tower: (B, c_in, H, W) → (B, c_out, H, W), or half the size when `down`"
     def __init__(self, c_in:int, c_out:int, down:bool=False, squeeze_excitation:bool=True):
         super().__init__(c_in, c_out, 'down' if down else 'keep', squeeze_excitation)
         self.norm1 = BatchNormSwish(c_in)
@@ -46,7 +46,7 @@ class BottomUpCell(Cell):
 
 # %% ../../nbs/2_network/03_cells.ipynb #05-cells-019
 class TopDownCell(Cell):
-    "Cell of the top-down tower (NVAE, figure 3a): (B, c_in, H, W) → (B, c_out, H, W), or double the size when `up`"
+    "Cell of the top-down tower: (B, c_in, H, W) → (B, c_out, H, W), or double the size when `up`"
     def __init__(self, c_in:int, c_out:int, widening:int=6, up:bool=False, squeeze_excitation:bool=True):
         super().__init__(c_in, c_out, 'up' if up else 'keep', squeeze_excitation)
         wide = round(c_in * widening)

@@ -31,7 +31,7 @@ def posterior_kls(out)->torch.Tensor: # Output → (G, B) nats
 def negative_elbo(out,            # Output of a forward pass
                   x:torch.Tensor, # images (B, C, H, W) in [0, 1]
                  )->torch.Tensor: # (B,) nats
-    "Minus the evidence lower bound of every image (NVAE, equation 1); raises `BadInput` without a posterior"
+    "Minus the evidence lower bound of every image; raises `BadInput` without a posterior"
     return reconstruction(out, x) + posterior_kls(out).sum(0)
 
 # %% ../../nbs/2_network/07_elbo.ipynb #09-losses-013

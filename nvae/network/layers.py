@@ -17,7 +17,7 @@ def lengths(weight:torch.Tensor)->torch.Tensor: # (O, I, k, k) → (O, 1, 1, 1)
     return torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True)
 
 def normalised(weight:torch.Tensor, log_norm:torch.Tensor)->torch.Tensor: # (O, I, k, k), (O, 1, 1, 1) → (O, I, k, k)
-    "Raw filters with their length replaced by exp(log_norm) (NVAE, appendix A)"
+    "Raw filters with their length replaced by exp(log_norm) (weight normalisation)"
     return weight * (log_norm.exp() / (lengths(weight) + 1e-5))
 
 def initial_log_norm(weight:torch.Tensor)->torch.Tensor: # (O, I, k, k) fresh filters → (O, 1, 1, 1)

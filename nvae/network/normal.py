@@ -19,7 +19,7 @@ def precise(v:torch.Tensor)->torch.Tensor: # any floating type → float32, or f
 
 # %% ../../nbs/2_network/00_normal.ipynb #03-distributions-011
 class Normal(torch.distributions.Normal):
-    "Soft-clamped normal of a latent group; `log_prob` and `kl_divergence` are elementwise, in nats (NVAE, section 3.2)"
+    "Soft-clamped normal of a latent group (NVAE); `log_prob` and `kl_divergence` are elementwise, in nats"
     def __init__(self, mean:torch.Tensor, log_sigma:torch.Tensor): # (…) each, raw: clamped here
         self.raw_mean = precise(mean)
         self.raw_log_sigma = precise(log_sigma)
@@ -39,7 +39,7 @@ class Normal(torch.distributions.Normal):
 def residual(prior:Normal,              # the prior of the same group
              d_mean:torch.Tensor,       # (…) what the encoder adds to the raw mean
              d_log_sigma:torch.Tensor)->Normal: # (…) and to the raw log σ
-    "The posterior relative to its prior (NVAE, section 3.2)"
+    "The posterior relative to its prior (NVAE's residual normal)"
     mean = prior.raw_mean + precise(d_mean)
     log_sigma = prior.raw_log_sigma + precise(d_log_sigma)
     return Normal(mean, log_sigma)
