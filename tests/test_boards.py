@@ -1,4 +1,5 @@
 "What every board does with bad input; exploring and interpolating, driven by code where a notebook can't show it"
+import shlex
 from pathlib import Path
 
 import ipywidgets as W
@@ -139,6 +140,54 @@ def test_an_image_is_kept_in_the_picture_once(board):
     meta = read_png_meta(board.wait().save())
     assert len(meta['images']) == 1
     assert all(len(recipe['start']['images']) == 2 for recipe in meta['recipes'])
+
+
+def check_what_is_said_makes_it(board, folder):
+    "The code, and the command where there is one, make what the board saves, pixel for pixel; the verb"
+    saved = np.asarray(Image.open(board.wait().save(folder / 'saved.png')))
+    there = {}
+    exec(board.made_by.code.text, there)
+    assert np.array_equal(np.asarray(there['picture']), saved)
+    line = board.made_by.command.text
+    if not line:
+        assert 'nvae sample --like' in board.made_by.instead.value
+        return ''
+    out = folder / 'by_command.png'
+    assert main([*shlex.split(line)[1:], '--out', str(out)]) == 0
+    assert np.array_equal(np.asarray(Image.open(out)), saved)
+    return line.split()[1]
+
+
+def test_what_a_board_says_makes_its_picture(runs, tmp_path):
+    sample = SampleBoard('small', temperature=(.8, .6), iterations=1, seed=4, n=3, runs=runs, pixels='sample')
+    assert check_what_is_said_makes_it(sample, tmp_path) == 'sample'
+    sample.set(show='BatchNorm')
+    assert check_what_is_said_makes_it(sample, tmp_path) == ''
+    for name in 'a', 'b':
+        (tmp_path / f'{name}.png').write_bytes(face(ord(name)))
+    ends = {name: str(tmp_path / f'{name}.png') for name in ('a', 'b')}
+    interpolate = InterpolateBoard('small', iterations=1, n=3, runs=runs)
+    check_what_is_said_makes_it(interpolate, tmp_path)
+    interpolate.set(**ends)
+    assert check_what_is_said_makes_it(interpolate, tmp_path) == 'interpolate'
+    cherry = CherryBoard('small', iterations=1, n=4, runs=runs).wait()
+    cherry.pick(2)
+    interpolate.set(a='pick 1', sampled=True)
+    assert check_what_is_said_makes_it(interpolate, tmp_path) == ''
+
+
+def test_what_goes_to_the_browser_is_what_is_saved(runs, tmp_path):
+    cherry = CherryBoard('small', iterations=1, n=4, runs=runs).wait()
+    cherry.pick(1)
+    saved = cherry.save(tmp_path / 'picks.png')
+    for file in saved, saved.with_suffix('.json'):
+        taken = cherry.take(file.suffix)
+        assert (taken.name, taken.content) == (file.name, file.read_bytes())
+    assert cherry.note.text == 'picks.json went to the browser'
+    cherry.save()
+    assert cherry.copy_path.text == str((runs / 'small/pictures/picks.png').resolve())
+    cherry.next()
+    assert (cherry.wait().note.text, cherry.copy_path.text) == ('', '')
 
 
 @pytest.mark.parametrize('content, said', [
