@@ -19,7 +19,7 @@ import typer.core
 
 from .directions import direction, slide
 from .models import bench, decode, encode, evaluate, export, import_official, info
-from .pictures import cherry, explore, interpolate, lab, mix, reconstruct, restore, sample
+from .pictures import cherry, explore, interpolate, lab, mix, reconstruct, restore, sample, step
 from .score import score
 from .training import configs, runs, schedule, train
 
@@ -50,7 +50,7 @@ def front():
     "NVAE, the deep hierarchical variational autoencoder: train one, draw from it, take its latents apart."
 
 VERBS = {'configs': configs, 'train': train, 'schedule': schedule, 'runs': runs, 'sample': sample, 'cherry': cherry,
-         'lab': lab, 'info': info, 'interpolate': interpolate, 'mix': mix, 'reconstruct': reconstruct,
+         'step': step, 'lab': lab, 'info': info, 'interpolate': interpolate, 'mix': mix, 'reconstruct': reconstruct,
          'restore': restore, 'explore': explore, 'direction': direction, 'slide': slide, 'evaluate': evaluate,
          'score': score, 'encode': encode, 'decode': decode, 'import': import_official, 'export': export,
          'bench': bench}

@@ -13,7 +13,6 @@ from typing import Annotated, Literal, NamedTuple
 
 from .models import BatchSize, image_source, tell
 from .options import A_FILE, IMAGES, File, Json, Seed, argument, example, option, switch
-from .pictures import command_line
 from ..errors import BadInput, printable
 
 # %% ../../nbs/engine/command/06_score.ipynb #cli-score-make
@@ -43,6 +42,7 @@ def score(
     from nvae.data.sources import about_skipped
     from nvae.evaluation.score import score_images, write_scores
     from nvae.runs.checkpoint import load_model, model_file
+    from nvae.sampling.commands import command_line
     from nvae.sampling.encode import count_kept
     paths = _paths(out, file, where)
     model = load_model(file)
@@ -57,7 +57,7 @@ def score(
         for line in about_skipped(skipped, len(sets[name].places) + len(skipped)): print(line, file=sys.stderr)
     result = _told(model.cfg, sets, seed)
     written = [write_scores(paths.table, sets, model.cfg, [model_file(file)])]
-    line = command_line('score', file, *where, *(f'--groups={K}' for K in kept or ()), against=against, seed=seed,
+    line = command_line('score', file, *where, groups=kept, against=against, seed=seed,
                         importance_samples=importance_samples, map=with_map, split=split, batch_size=batch_size)
     written += _save_sheets(model, file, sets, paths, with_map, line)
     tell(json.dumps(result) if as_json else _summary(result))
