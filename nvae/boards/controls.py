@@ -15,7 +15,7 @@ import traceback
 import ipywidgets as W
 import traitlets as T
 
-from .session import list_models
+from .session import list_models, still_training
 from ..errors import BadInput, printable
 from ..files import shown
 
@@ -39,9 +39,11 @@ class ModelPicker(W.HBox):
     @T.observe('value')
     def refresh(self, _=None):
         "List what is there now; the chosen one stays chosen"
-        known = {name: str(path) for name, path in list_models(self.runs).items()}
+        models = list_models(self.runs)
+        known = {name: str(path) for name, path in models.items()}
         if self.value and self.value not in (*known, *known.values()): known[shown(self.value)] = self.value
-        options = list(known.items()) or [('no model yet', '')]
+        going = {name: f' ({told})' for name, path in models.items() if (told := still_training(path))}
+        options = [(name + going.get(name, ''), path) for name, path in known.items()] or [('no model yet', '')]
         newest = options[0][1]
         self.busy = True
         self.menu.options = options
