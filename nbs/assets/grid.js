@@ -28,6 +28,7 @@ function render({model, el}) {
   let asked = 0                // how many pictures were asked for
   let address = null           // of the picture that is shown
   let waits = get('autofocus') // is the focus still to be taken?
+  let film = null              // what plays in a tile: {address, bytes, timer}
 
   const body = make('div', 'nvae-tiles', {role: 'group'})
   const zoomed = make('div', 'nvae-pic')
@@ -144,9 +145,84 @@ function render({model, el}) {
     badge.textContent = mark(i)
     badge.hidden = !mark(i)
     tile.classList.toggle('nvae-marked', !!mark(i))
+    tile.classList.toggle('nvae-framed', get('framed').includes(i))
     frame.hidden = !(box.length === 5 && box[0] === i)
     if (!frame.hidden) SIDES.forEach((side, k) => { frame.style[side] = `${100 * box[k + 1]}%` })
     tile.setAttribute('aria-label', name(i) + (mark(i) ? `, ${get('mark_word')} ${mark(i)}` : ''))
+  }
+
+  // --- the heads of rows: the name of a group, a bar, and a walk
+  function newHead(r) {
+    const head = () => get('heads')[r] ?? {}
+    const scale = make('button', 'nvae-head-scale', {type: 'button', onclick: () => send('head', {name: head().scale})})
+    const group = make('button', 'nvae-head-group', {type: 'button', onclick: () => send('head', {name: head().name})})
+    const bar = make('span', 'nvae-head-bar', {role: 'img'}, make('span', ''))
+    const walk = make('button', 'nvae-head-walk', {type: 'button', onclick: () => send('walk', {name: head().name})})
+    return [scale, group, bar, walk]
+  }
+
+  function dressHead(label, r) {
+    const {name: group, scale, size, share, changes} = get('heads')[r]
+    if (label.children.length !== 4) label.replaceChildren(...newHead(r))
+    const [whole, single, bar, walk] = label.children
+    const walks = get('film_of')[0] === r * get('columns')
+    const say = (element, text) => {
+      element.title = text
+      element.setAttribute('aria-label', text)
+    }
+    whole.textContent = size
+    whole.style.visibility = scale ? '' : 'hidden'
+    say(whole, `${scale}: all groups of ${size}`)
+    single.textContent = group
+    say(single, `group ${group}, ${size}: only this one, larger`)
+    bar.firstChild.style.width = `${100 * share}%`
+    say(bar, `fresh noise in group ${group} changes pixels by ${changes}`)
+    walk.textContent = walks ? '◼' : '▶'
+    walk.setAttribute('aria-pressed', walks)
+    say(walk, walks ? `stop the walk in group ${group}` : `walk in the noise of group ${group}, in its tile`)
+  }
+
+  function dressRow(label, r) {
+    label.classList.toggle('nvae-head', r < get('heads').length)
+    if (r < get('heads').length) dressHead(label, r)
+    else label.textContent = get('row_labels')[r]
+  }
+
+  // --- a walk that plays in a tile; it stands still, at its far side, for whoever wants less motion
+  function frame(k) {
+    const [i, n] = get('film_of')
+    const pic = tiles[i]?.firstChild
+    const columns = get('film_columns')
+    const rows = Math.ceil(n / columns)
+    if (!pic) return
+    pic.style.backgroundImage = `url(${film.address})`
+    pic.style.backgroundSize = `${100 * columns}% ${100 * rows}%`
+    pic.style.backgroundPosition = `${100 * (k % columns) / Math.max(1, columns - 1)}% ` +
+      `${100 * Math.floor(k / columns) / Math.max(1, rows - 1)}%`
+  }
+
+  function endFilm() {
+    if (!film) return
+    clearInterval(film.timer)
+    URL.revokeObjectURL(film.address)
+    film = null
+  }
+
+  function play() {
+    const bytes = get('film')
+    const [, n, ms] = get('film_of')
+    if (!n) return endFilm()
+    if (film?.bytes === bytes) return frame(film.at)
+    endFilm()
+    film = {bytes, address: URL.createObjectURL(new Blob([bytes])), at: 0}
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) {
+      film.at = Math.floor(n / 2)
+      return frame(film.at)
+    }
+    film.timer = setInterval(() => {
+      film.at = (film.at + 1) % n
+      frame(film.at)
+    }, ms)
   }
 
   // --- as large as there is room: --fit says whether the height counts, too
@@ -154,15 +230,18 @@ function render({model, el}) {
     if (!get('fit') || !el.clientWidth) return get('size')
     const columns = get('columns')
     const rows = Math.ceil(get('n') / columns)
-    const widest = Math.max(0, ...[...body.querySelectorAll('.nvae-row')].map(label => label.scrollWidth))
+    const widest = above() ? 0 : Math.max(0, ...[...body.querySelectorAll('.nvae-row')].map(label => label.scrollWidth))
     const wide = (el.clientWidth - 2 * EDGE - (widest && widest + GAP)) / columns - GAP
     if (getComputedStyle(el).getPropertyValue('--fit').trim() !== 'both') return Math.max(LEAST, Math.floor(wide))
     const high = ((el.clientHeight - 2 * EDGE) / rows - GAP) * get('aspect')
     return Math.max(LEAST, Math.floor(Math.min(wide, high)))
   }
 
+  // Where it is narrow the heads of rows stand above their tiles
+  const above = () => getComputedStyle(el).getPropertyValue('--heads').trim() === 'above'
+
   function fit() {
-    const labels = get('row_labels').length ? 'auto ' : ''
+    const labels = get('row_labels').length && !above() ? 'auto ' : ''
     body.style.gridTemplateColumns = labels + `repeat(${get('columns')}, ${size()}px)`
   }
 
@@ -175,10 +254,11 @@ function render({model, el}) {
       data.shape = shape
       newTiles(n, columns, rows)
     }
-    body.querySelectorAll('.nvae-row').forEach((label, r) => { label.textContent = rows[r] })
+    body.querySelectorAll('.nvae-row').forEach(dressRow)
     fit()
     body.setAttribute('aria-label', get('caption'))
     tiles.forEach(dressTile)
+    play()
     hint.textContent = get('drop')
     drop.hidden = !get('drop')
     body.hidden = !n
@@ -281,6 +361,7 @@ function render({model, el}) {
   show()
   return () => {
     observer.disconnect()
+    endFilm()
     model.off('change', show)
     if (address) URL.revokeObjectURL(address)
   }

@@ -8,6 +8,7 @@ __all__ = ['PASSES', 'KEYS', 'FIRST_LOOK', 'Panel', 'Frame', 'inside', 'unused',
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-003
 import html
 import math
+import tempfile
 import time
 import warnings
 from contextlib import contextmanager
@@ -19,11 +20,12 @@ import ipywidgets as W
 import traitlets as T
 
 from .controls import Line, ModelPicker, Temperatures, boxed, button, number, row
+from .copying import Copyable, Download, MadeBy, TakeAway, arrangement
 from .grid import ImageGrid, page_file
 from .session import Drawing, Newest, Studio, Superseded, asked, forget_oldest
 from ..errors import BadInput, nearest, printable
 from ..files import given_path, shown
-from ..plots.pictures import image_grid, save_png, tile_scale
+from ..plots.pictures import image_grid, save_png
 
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-n000
 class Panel(W.VBox):
@@ -111,7 +113,7 @@ class Panel(W.VBox):
 # %% ../../nbs/engine/boards/04_board.ipynb #04-board-n001
 class Frame(anywidget.AnyWidget):
     "The page's side of a board: its height, a banner when the kernel doesn't answer, the tabs"
-    _esm = page_file('board.js')
+    _esm = page_file('names.js') + page_file('board.js')
     _css = page_file('board.css')
     names = T.List(T.Unicode(), help='of the tabs; none: there is one view').tag(sync=True)
     value = T.Unicode('', help='the tab that is shown').tag(sync=True)
@@ -164,6 +166,8 @@ class Board(Panel):
         self.drawn = {}    # serial number → `Drawing`, the newest last
         self.ms = None     # that the last picture took
         self.frame = Frame(self.tabs)
+        self.made_by, self.copy_path = MadeBy(), Copyable(name='the path', shown=False)
+        self.origins = {} # text of an image → `Origin`
         self.controls = dict(
             file=ModelPicker(self.studio.runs), temperature=Temperatures(),
             seed=number(0, 0, 2**31 - 1, 'seed', 'the same seed gives the same images'),
@@ -174,7 +178,7 @@ class Board(Panel):
         self.back_button = button('◂ Back', 'what was there before (b)', self.back)
         self.forward_button = button('Forward ▸', 'and again what came after (f)', self.forward)
         body = boxed('body', self.all_controls(), boxed('stage', *self.view()))
-        super().__init__([self.frame, *self.header(), boxed('said', self.status, self.note), body])
+        super().__init__([self.frame, *self.header(), boxed('said', self.status, self.note, self.copy_path), body])
         self.add_class('nvae-board')
         self.add_class(f'nvae-{self.kind}')
         self.controls['file'].again.on_click(lambda _: self.reload())
@@ -190,15 +194,18 @@ class Board(Panel):
 
     # --- where things stand
     def header(self)->list:
-        "The line of the header, and what its two buttons unfold"
+        "The line of the header, and what its buttons unfold"
         title = W.HTML(f'<h2 class="nvae-title">{html.escape(self.title)}</h2>')
         keys = W.ToggleButton(description='?', tooltip='keys')
         dots = W.ToggleButton(description='⋯', tooltip='what else there is')
+        code = W.ToggleButton(description='</>', tooltip='the command and the code that make this picture')
         keys.add_class('nvae-for-keys')
+        code.add_class('nvae-for-code')
         dots.add_class('nvae-for-menu')
         self.about.add_class('nvae-what')
-        line = boxed('header', title, self.controls['file'], self.about, keys, dots)
-        return [line, boxed('keys', W.HTML(self.keys_table())), boxed('menu', *self.menu())]
+        line = boxed('header', title, self.controls['file'], self.about, keys, code, dots)
+        keys_table = boxed('keys', W.HTML(self.keys_table()))
+        return [line, keys_table, boxed('code', self.made_by), boxed('menu', *self.menu())]
 
     def all_controls(self):
         "The rail: one button, what matters, More"
@@ -271,7 +278,12 @@ class Board(Panel):
 
     def buttons(self)->list:
         "What a person may do with the picture"
-        return [button('Save', 'as a PNG that says how it was made (s)', lambda: self.attempt(self.save))]
+        save = button('Save', 'as a PNG that says how it was made (s)', lambda: self.attempt(self.save))
+        return [save, self.download()]
+
+    def download(self, ending:str='.png', text:str='Download', tooltip:str='the same PNG, to this browser')->Download:
+        "A button that hands over one of the files that `save` writes"
+        return Download(lambda: self.attempt(lambda: self.take(ending)), text, tooltip)
 
     def menu(self)->list:
         "What stands behind ⋯"
@@ -308,7 +320,7 @@ class Board(Panel):
         if remember: self.remember(values)
         self.back_button.disabled = self.at <= 0
         self.forward_button.disabled = self.at >= len(self.history) - 1
-        if self.note.look == 'error': self.note.say('')
+        self.forget_note()
         self.status.say('drawing', 'busy')
         self.newest.submit(partial(self._work, values))
 
@@ -330,6 +342,7 @@ class Board(Panel):
         for drawing in self.drawings(values, stale):
             if stale(): return
             self.present(drawing)
+            self.tell_made(drawing)
             self.ms = 1000 * (time.perf_counter() - start)
             look = 'calm' if drawing.settled else 'busy'
             self.status.say(self.caption(drawing, [str(w.message) for w in recorded]), look)
@@ -363,10 +376,20 @@ class Board(Panel):
             if line.look == 'error': raise BadInput(line.text) from line.error
         return self
 
+    def tell_made(self, drawing):
+        "Say how a picture is made without the board"
+        if drawing.recipes: self.made_by.tell(self.studio, drawing, self.origins)
+        else: self.made_by.say('', '')
+
     # --- what a person does
+    def forget_note(self):
+        "What was said of an earlier picture or action"
+        self.note.say('')
+        self.copy_path.text = ''
+
     def attempt(self, action):
         "Do something that a person asked for; what goes wrong is said in the board"
-        self.note.say('')
+        self.forget_note()
         try: return action()
         except Exception as e: self.note.fail(e)
 
@@ -383,15 +406,27 @@ class Board(Panel):
         "Save the picture, with the recipes it was made by; raises `BadInput` while it is a first look only"
         drawing = self.shown()
         if not drawing.settled: raise BadInput(FIRST_LOOK)
-        traits = drawing.traits
-        grid = dict(n_cols=drawing.columns, labels=traits.get('labels'), row_labels=traits.get('row_labels'),
-                    scale=tile_scale(drawing.images))
-        name = f"{self.kind}-seed{self.values()['seed']}.png"
-        return self.keep(image_grid(drawing.images, **grid), path, name, drawing.recipes, grid=grid)
+        grid = arrangement(drawing)
+        return self.keep(image_grid(drawing.images, **grid), path, self.file_name(), drawing.recipes, grid=grid)
+
+    def file_name(self)->str:
+        "What a saved picture is called, unless somebody names it"
+        return f"{self.kind}-seed{self.values()['seed']}.png"
+
+    def take(self, ending:str='.png')->TakeAway: # which of the files that `save` writes
+        "What `save` would write, for the browser in place of the disk; raises `BadInput` as `save` does"
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder) / self.file_name())
+            [file] = Path(folder).glob(f'*{ending}')
+            taken = TakeAway(file.name, file.read_bytes())
+        self.forget_note()
+        self.note.say(f'{taken.name} went to the browser')
+        return taken
 
     def keep(self, picture, path, name:str, recipes, **made)->Path: # path: none, a new file of this name
         "Save a picture that says how it was made, beside the model where no path is given; the note says where"
         path = unused(self.studio.home / 'pictures' / name) if path is None else given_path(path)
         save_png(picture, path, self.studio.provenance(recipes, **made))
         self.note.say(f'saved {shown(path)}')
+        self.copy_path.text = str(path.resolve())
         return path

@@ -53,7 +53,8 @@ class CherryBoard(Board):
 
     def buttons(self):
         "Save and check; clearing stands apart, below the tray"
-        return [self.act('Save', 'the tray as a PNG, the recipes as JSON (s)', self.save),
+        return [self.act('Save', 'the tray as a PNG, the recipes as JSON (s)', self.save), self.download(),
+                self.download('.json', 'Get JSON', 'the recipes of the picks, to this browser'),
                 self.act('Check', 'draw all picks again and compare them, bit for bit', self.check)]
 
     def view(self):
@@ -166,10 +167,13 @@ class CherryBoard(Board):
         if not items: raise BadInput('nothing is picked yet')
         return items
 
+    def file_name(self):
+        return 'picks.png'
+
     def save(self, path=None)->Path: # a PNG file; none: a new one beside the model
         "Save the tray as one picture, and beside it the recipes as JSON; raises `BadInput` while the tray is empty"
         items = self._some_picks()
-        picture = unused(self.studio.home / 'pictures/picks.png') if path is None else given_path(path)
+        picture = unused(self.studio.home / 'pictures' / self.file_name()) if path is None else given_path(path)
         beside = _for_picks(picture.with_suffix('.json'))
         images = pictures(items)
         grid = dict(scale=tile_scale(images))

@@ -15,7 +15,7 @@ import traceback
 import ipywidgets as W
 import traitlets as T
 
-from .session import list_models
+from .session import list_models, still_training
 from ..errors import BadInput, printable
 from ..files import shown
 
@@ -29,7 +29,8 @@ class ModelPicker(W.HBox):
         self.busy = False # is the list being made anew?
         self.menu = W.Dropdown(description='model')
         self.again = W.Button(description='⟳', tooltip='look for new models, and load this one again')
-        self.path = W.Text(placeholder='or the path of a .model or .checkpoint', continuous_update=False)
+        self.path = W.Text(placeholder='or the path of a .model or .checkpoint', continuous_update=False,
+                           tooltip='path of a .model or .checkpoint')
         super().__init__([self.menu, self.again]) # the path stands where the board has room for it
         self.refresh()
         self.menu.observe(self._chosen, 'value')
@@ -38,13 +39,16 @@ class ModelPicker(W.HBox):
     @T.observe('value')
     def refresh(self, _=None):
         "List what is there now; the chosen one stays chosen"
-        known = {name: str(path) for name, path in list_models(self.runs).items()}
+        models = list_models(self.runs)
+        known = {name: str(path) for name, path in models.items()}
         if self.value and self.value not in (*known, *known.values()): known[shown(self.value)] = self.value
-        options = list(known.items()) or [('no model yet', '')]
+        going = {name: f' ({told})' for name, path in models.items() if (told := still_training(path))}
+        options = [(name + going.get(name, ''), path) for name, path in known.items()] or [('no model yet', '')]
         newest = options[0][1]
         self.busy = True
         self.menu.options = options
         self.menu.value = known.get(self.value, self.value) or newest
+        if self.path.value != self.value: self.path.value = ''
         self.busy = False
 
     def _chosen(self, change):

@@ -39,6 +39,11 @@ class ImageGrid(anywidget.AnyWidget):
     marks = T.List(T.Unicode(), help="a badge per tile, '' for none").tag(sync=True)
     mark_word = T.Unicode('picked', help='what a badge means, for screen readers').tag(sync=True)
     box = T.List(help='a frame on one tile: its index, then left, top, width, height as fractions').tag(sync=True)
+    framed = T.List(T.Int(), help='tiles with a frame all around').tag(sync=True)
+    heads = T.List(help='dicts name, scale, size, share, changes: buttons in place of row labels').tag(sync=True)
+    film = T.Bytes(b'', help='frames of a walk that plays in one tile, in one PNG').tag(sync=True)
+    film_of = T.List(help='the tile in which it plays, its frames, milliseconds per frame; empty: none').tag(sync=True)
+    film_columns = T.Int(1, help='frames per row of that PNG').tag(sync=True)
     caption = T.Unicode('images', help='what the grid is, for screen readers').tag(sync=True)
     hotkeys = T.Dict(help='key → name of the event it sends').tag(sync=True)
     pickable = T.Bool(False, help='a click picks instead of zooming').tag(sync=True)
@@ -61,14 +66,15 @@ class ImageGrid(anywidget.AnyWidget):
              columns:int | None=None, # images per row; none: as square as possible
              room:int=430, # width of the whole grid on the page, pixels, unless it fits itself
              ms:int | None=None, # the images are frames of a film, each shown so long; none: they stand side by side
-             **traits): # labels, row_labels, marks, box
+             **traits): # labels, row_labels, marks, box, framed, heads
         "Put other images in the grid, in one message; returns their serial number"
         moves = ms is not None
         n = min(1, len(images)) if moves else len(images)
         if moves or not columns: columns = max(1, math.ceil(n ** .5))
         widest = 160 if n > 1 else 256
         with self.hold_sync():
-            for name, value in (dict(labels=[], row_labels=[], marks=[], box=[]) | traits).items():
+            nothing = dict.fromkeys(('labels', 'row_labels', 'marks', 'box', 'framed', 'heads', 'film_of'), [])
+            for name, value in (nothing | traits).items():
                 self.set_trait(name, value)
             if n:
                 self.image = film(images, ms) if moves else sprite(images, columns)
@@ -79,7 +85,15 @@ class ImageGrid(anywidget.AnyWidget):
             self.serial += 1
         return self.serial
 
-    def on(self, event:str, handler): # 'pick', 'move', 'remove', 'file' or a name in `hotkeys`; called with its details
+    def play(self, frames, tile:int=0, ms:int=90): # (N, C, H, W); none: nothing plays
+        "Let a film play in one tile, in place of its image; the picture stays"
+        with self.hold_sync():
+            if len(frames):
+                self.film_columns = math.ceil(len(frames) ** .5)
+                self.film = sprite(frames, self.film_columns)
+            self.film_of = [tile, len(frames), ms] if len(frames) else []
+
+    def on(self, event:str, handler): # 'pick', 'move', 'remove', 'file', 'head', 'walk', or what a hotkey sends
         "Say what is to happen"
         self.handlers[event] = handler
 

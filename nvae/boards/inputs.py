@@ -7,6 +7,8 @@ __all__ = ['NO_CHANCE', 'ImageSource', 'changed_to', 'SourceBoard', 'PairBoard']
 
 # %% ../../nbs/engine/boards/05_inputs.ipynb #17b-sources-003
 import base64
+import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from ..data.images import image_bytes, open_image, read_image
 from ..errors import BadInput
 from ..files import first_free, shown
 from ..plots.pictures import save_film
+from ..sampling.commands import Origin, expression
 from ..sampling.recipe import Start, as_text, from_text
 
 # %% ../../nbs/engine/boards/05_inputs.ipynb #17b-sources-006
@@ -35,6 +38,7 @@ class ImageSource(W.VBox):
         self.seen = None  # the image that the thumbnail shows, as text
         self.grid = ImageGrid(caption=f'image {name}', drop='drop an image, or click')
         self.box = W.Combobox(placeholder='a sample; or pick 1, or a path', ensure_option=False,
+                              tooltip=f'image {name}: a sample where empty; or pick 1, or a path',
                               continuous_update=False, layout=W.Layout(width='200px'))
         self.about = W.HTML()
         layout = W.Layout(flex_flow='row wrap', align_items='center') if bare else W.Layout(width='212px')
@@ -96,6 +100,7 @@ class SourceBoard(Board):
     def _forget_images(self):
         self.files = {}        # an image file's bytes → what `_file` gives of it
         self.kept_samples = {} # what the samples depend on → their texts; of one batch
+        self.origins = {}      # text of an image → `Origin`
         for source in self.sources: source.seen = None
 
     def in_rail(self):
@@ -116,7 +121,21 @@ class SourceBoard(Board):
         if source.seen != text:
             source.show(from_text(text, self.studio.model.cfg), about)
             source.seen = text
+        self.origins[text] = self._origin(source, v)
+        forget_oldest(self.origins, 8)
         return text
+
+    def _origin(self, source, v)->Origin:
+        "Where the image of a place comes from, as a command or Python would say it"
+        word, _, what = source.value.partition(' ')
+        if not word:
+            one = replace(asked({**v, 'n': len(self.sources)}), index=self.sources.index(source))
+            return Origin(None, f'from_text(as_text(draw(model, {expression(one)})), model.cfg)')
+        if word == 'pick':
+            file = shown(Picks(self.studio).path)
+            return Origin(None, f"from_text(read_picks({file!r})['picks'][{int(what) - 1}]['png'], model.cfg)")
+        path = re.sub(r' \(\d+\)$', '', what) if source.value in source.dropped else source.value
+        return Origin(path, f'nvae.load_image({path!r}, model.cfg)')
 
     def _sample(self, source, v, stale):
         "Its image of a batch drawn from the prior, and what to say of it"
