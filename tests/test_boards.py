@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from small_models import small_run
 
+import nvae.boards.board
 import nvae.boards.session
 from nvae.boards.cherry import CherryBoard
 from nvae.boards.explore import FRAMES, ExploreBoard
@@ -201,7 +202,7 @@ def test_a_file_that_is_no_image(board, content, said):
     drop(place, 'bad.png', content, size=len(content))
     says(board, said)
     if content:
-        assert place.grid.n == 0
+        assert 'still a sample' in place.about.value
     drop(place, 'good.png', face())
     assert board.wait().note.text == ''
     assert board.status.look == 'calm'
@@ -226,6 +227,29 @@ def test_every_button_answers_in_words_where_there_is_no_model(kind, tmp_path, n
             board.wait()
         assert 'Error' not in str(error.value), button.description
         assert 'Error' not in board.note.text, button.description
+
+
+@pytest.mark.parametrize('kind', ALL)
+def test_no_widget_is_made_while_it_draws(kind, runs, monkeypatch):
+    "A page of Voila that is being opened would miss it"
+    made = []
+
+    class Counted(nvae.boards.board.Newest):
+        def submit(self, request):
+            def watched(stale):
+                W.Widget.on_widget_constructed(made.append)
+                try:
+                    request(stale)
+                finally:
+                    W.Widget.on_widget_constructed(None)
+
+            super().submit(watched)
+
+    monkeypatch.setattr(nvae.boards.board, 'Newest', Counted)
+    temperature = .7 if kind == 'cherry' else (.7, .9)
+    board = ALL[kind]('small', temperature, iterations=1, runs=runs)
+    gone_on = board.newest.wait(60)
+    assert not made and gone_on is None
 
 
 @pytest.mark.parametrize('kind', ALL)
@@ -290,6 +314,23 @@ def test_values_that_are_not_possible(board):
     assert board.wait().values()['temperature'] == .7
     with pytest.raises(BadInput, match='outside 0–2'):
         type(board)('small', temperature=-1, runs=board.studio.runs).wait()
+
+
+def test_what_went_wrong_stands_at_its_control_and_the_last_good_stays_named(runs):
+    board = ExploreBoard('small', iterations=1, n=2, start='an image', runs=runs).wait()
+    place, kept = board.sources[0], board.values()['file']
+    drop(place, 'good.png', face())
+    board.wait()
+    board.set(a='gone.png')
+    says(board, 'gone.png')
+    assert 'gone.png' in board.complaints['a'].text
+    assert 'still dropped good.png' in place.about.value
+    board.set(a='', file=str(runs / 'nowhere.model'))
+    says(board, 'no file')
+    assert 'nowhere.model' in board.complaints['file'].text
+    assert board.values()['file'] == kept
+    board.set(seed=3)
+    assert board.wait().complaints['a'].text == ''
 
 
 def test_a_model_that_vanished(board, runs):

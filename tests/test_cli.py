@@ -6,7 +6,6 @@ import pickle
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -53,13 +52,7 @@ def is_one_line(done, code):
     return done.returncode == code and is_line
 
 
-def test_help_answers_at_once_and_loads_nothing_heavy(process):
-    def seconds():
-        start = time.perf_counter()
-        assert process('--help').returncode == 0
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.6
+def test_help_loads_nothing_heavy():
     command = [sys.executable, '-X', 'importtime', '-c', "from nvae.cli.main import main; main(['--help'])"]
     imported = subprocess.run(command, capture_output=True, text=True).stderr
     assert 'nvae.cli.pictures' in imported

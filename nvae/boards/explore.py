@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GROUPS', 'DESK', 'DIRECTIONS', 'RESTORE', 'KNOWS', 'MAP', 'TABS', 'STARTS', 'SHOWS', 'AMPLIFIED', 'FRAMES',
-           'NOTHING_PAINTED', 'change_at', 'frame_of', 'row_sizes', 'row_heads', 'line_of_text', 'Hidden',
-           'ExploreBoard']
+           'NOTHING_PAINTED', 'WAYS_TO_NAME', 'change_at', 'frame_of', 'row_sizes', 'row_heads',
+           'line_of_text', 'Hidden', 'ExploreBoard']
 
 # %% ../../nbs/engine/boards/09_explore.ipynb #17f-explore-board-003
 import io
@@ -83,6 +83,7 @@ SHOWS = {'variants': 'fresh noise in what is chosen', 'walk': 'a round trip thro
 AMPLIFIED = {'off': 0., '×1': 1., '×2': 2., '×4': 4., '×8': 8.}
 FRAMES = 36 # of a walk
 NOTHING_PAINTED = 'brush over what is to be filled'
+WAYS_TO_NAME = 'pick 1 3, map, a folder, LATENTS:LABEL, or a file of picks'
 
 def line_of_text(name:str, placeholder:str, tooltip:str)->W.Text:
     "A box for words, which speaks when it is left"
@@ -119,19 +120,19 @@ class ExploreBoard(PairBoard):
 
     def other_controls(self)->dict:
         "Those of the tabs behind the first"
-        here = dict(placeholder='pick 1 3, map, or a folder')
+        here = dict(placeholder='pick 1 3 · map')
         return dict(
             desk=Rows(title='group', all='all', caption='mixing desk'), pad=Plane(),
             pad_seed=number(0, 0, 2**31 - 1, 'pad seed', 'of the two directions of the pad'),
             pad_groups=Hierarchy(several=True),
             slides=Rows(title='direction', caption='directions'),
-            these=line_of_text('from', tooltip='examples without the property', **here),
-            those=line_of_text('to', tooltip='examples with it', **here),
+            these=line_of_text('from', tooltip=f'examples without the property: {WAYS_TO_NAME}', **here),
+            those=line_of_text('to', tooltip='examples with it, named in the same ways', **here),
             name=line_of_text('name', 'glasses', 'of the new direction'),
             strokes=Brush(), answers=number(4, 1, 16, 'answers', 'how many ways to fill it'),
-            folder=line_of_text('folder', 'sub-folders are labels', 'images whose sub-folders are their labels; '
+            folder=line_of_text('folder', 'with labels', 'images whose sub-folders are their labels; '
                                 "empty: the kit's faces"),
-            images=line_of_text('images', 'a folder, or LATENTS', 'a folder of images, or a file of nvae encode; '
+            images=line_of_text('images', '200 samples', 'a folder of images, or a file of nvae encode; '
                                 'empty: samples'),
             map_groups=Hierarchy(several=True), map=ImageMap())
 
@@ -141,25 +142,27 @@ class ExploreBoard(PairBoard):
         for name in ('start', 'tab'): c[name].observe(lambda _: self._arrange(), 'value')
         c['groups'].observe(lambda _: self._arrange(), 'value')
         self.walking.observe(lambda change: self._walk_in_place(change.new), 'value')
-        vary = button('Vary', 'other fresh noise (v)', self.vary)
-        self.all_groups = button('◂ All groups', 'a row for each group again', lambda: self.set(groups=[]))
-        middle = button('Middle', 'the pad back to its middle', lambda: self.set(pad=[0., 0.]))
+        vary = button('Vary', 'other fresh noise (v)', self.vary, 'auto')
+        self.all_groups = button('◂ All groups', 'a row for each group again', lambda: self.set(groups=[]), 'auto')
+        self.controls['map'].observe(lambda change: self._taken(change.new), 'value')
         self.only(GROUPS, *self.named(['start', 'show', 'groups', 'strength', 'difference']), vary, self.all_groups)
         self.only(DIRECTIONS, c['start'])
-        self.only(DESK, c['desk'], c['pad'], middle)
+        self.only(DESK, c['desk'], c['pad'])
         self.only(RESTORE, c['answers'])
         self.only(KNOWS, c['folder'])
-        rail = ['start', 'show', self.all_groups, 'groups', 'strength', 'difference', vary, 'desk', 'pad', middle]
-        return [*rail, *self.direction_rail(), 'answers', 'folder', *self.map_rail()]
+        rail = ['start', 'show', self.all_groups, 'groups', 'strength', 'difference', vary, 'desk', 'pad']
+        return [*rail, *self.map_rail(), *self.direction_rail(), 'answers', 'folder']
 
     def direction_rail(self)->list:
         "The sliders, and how a new one is made"
-        make = button('Make direction', 'from these examples to those; saved beside the model', self.make_direction)
+        saved = 'from these examples to those; saved beside the model'
+        make = button('Make direction', saved, self.make_direction, 'auto')
+        self.no_direction = W.HTML('<span class="nvae-about">no direction of this model yet</span>')
         about = W.HTML('<span class="nvae-about">a new direction</span>')
         new = [about, *self.named(['these', 'those', 'name']), make]
-        self.only(DIRECTIONS, self.controls['slides'], *new)
+        self.only(DIRECTIONS, self.controls['slides'], self.no_direction, *new)
         self.only(MAP, *new)
-        return ['slides', *new]
+        return [self.no_direction, 'slides', *new]
 
     def map_rail(self)->list:
         "Which images, by which groups"
@@ -171,17 +174,18 @@ class ExploreBoard(PairBoard):
         self.only(GROUPS, *self.named(['place', 'fresh', 'ending', 'n']))
         self.only(DESK, *self.named(['pad_seed', 'pad_groups', 'sampled']))
         for tab in (GROUPS, DIRECTIONS): self.only(tab, *self.named(['sampled', 'n_coarse']))
+        middle = button('Middle of the pad', 'no fresh noise any more', lambda: self.set(pad=[0., 0.]), 'auto')
         moved = W.HTML('<span class="nvae-about">what the pad moves (none chosen: all)</span>')
-        self.only(DESK, moved)
-        return [*[name for name in super().under_more() if name != 'pad_groups'], moved, 'pad_groups']
+        self.only(DESK, moved, middle)
+        return [middle, *[name for name in super().under_more() if name != 'pad_groups'], moved, 'pad_groups']
 
     def view(self):
         c = self.controls
         [grid] = super().view()
         grid.set_trait('pickable', True)
         grid.on('pick', lambda x, y, **_: self.attempt(lambda: self.point(x, y)))
-        grid.on('head', lambda name: self.attempt(lambda: self.set(groups=name)))
-        grid.on('walk', lambda name: self.attempt(lambda: self.walk_in(name)))
+        grid.on('head', lambda name, **_: self.attempt(lambda: self.set(groups=name)))
+        grid.on('walk', lambda name, **_: self.attempt(lambda: self.walk_in(name)))
         self.known = {}  # (hash of a model, folder) → what its groups know
         self.mapped = {} # what a map depends on → `Mapped`
         self.table = W.HTML()
@@ -297,7 +301,8 @@ class ExploreBoard(PairBoard):
         "Answers to what may be under the paint"
         content = self.show_original(v, stale)
         restoration = painted_restoration(content, v['strokes'], 'A')
-        yield from self.studio.draw([replace(asked(v), n=v['answers'], iterations=0, restoration=restoration)], stale)
+        recipe = replace(asked(v), n=v['answers'], iterations=0, restoration=restoration)
+        yield from self.studio.draw([recipe], stale, min(4, recipe.n))
 
     def show_original(self, v, stale)->bytes: # an image file
         "The image to be painted on, at its own size"
@@ -380,6 +385,15 @@ class ExploreBoard(PairBoard):
         return [0, *frames[0]] if frames and frames[0] else []
 
     # --- what a person does
+    def new(self):
+        "The next seed; says so where nothing depends on it"
+        v = self.values()
+        of_seeds = {name: [*row[:2], row[2] + 1] for name, row in v['desk'].items() if row[0] == 'seed'}
+        if v['tab'] == KNOWS: self.note.say('nothing here is drawn by chance')
+        elif v['tab'] == DESK and of_seeds: self.set(desk=of_seeds)
+        elif v['tab'] in (RESTORE, MAP): self.set(seed=v['seed'] + 1)
+        else: super().new()
+
     def vary(self):
         "Other fresh noise"
         self.set(fresh=self.controls['fresh'].value + 1)
@@ -416,6 +430,7 @@ class ExploreBoard(PairBoard):
         folders = [folder for folder in (Path.cwd(), self.studio.home / 'directions') if folder.is_dir()]
         self.files_of_directions = known_directions(folders, self.studio.model)
         fit_slides(self.controls['slides'], list(self.files_of_directions), self.studio.model.cfg)
+        self.no_direction.layout.display = 'none' if self.files_of_directions else ''
 
     def make_direction(self):
         "A direction from these examples to those, saved under its name"
@@ -442,6 +457,11 @@ class ExploreBoard(PairBoard):
         taken = [images[-1][i] for i in v['map'][hand]] if images else []
         return torch.stack(taken) if taken else torch.empty(0, 1, 1, 1)
 
+    def _taken(self, hands):
+        "What was taken by the lasso is meant, unless something else is said"
+        for hand in HANDS:
+            if hands[hand] and not self.controls[hand].value: self.controls[hand].value = 'map'
+
     def open_from_map(self, index:int):
         "Explore an image of the map"
         [mapped] = self.mapped.values()
@@ -452,6 +472,7 @@ class ExploreBoard(PairBoard):
     def save(self, path=None)->Path:
         "Save the picture, with what it was made from; of a table and a map, the picture alone"
         v = self.values()
+        if v['tab'] == RESTORE and not v['strokes']: raise BadInput(NOTHING_PAINTED)
         if v['tab'] == MAP:
             drawn = map_picture(next(iter(self.mapped.values())), self.controls['map'].places)
             return self.keep(drawn, path, 'map.png', None)

@@ -50,6 +50,10 @@ class ImageGrid(anywidget.AnyWidget):
     sortable = T.Bool(False, help='tiles can be dragged').tag(sync=True)
     drop = T.Unicode('', help="text of the place for image files; '' for none").tag(sync=True)
     largest = T.Int(8_000_000, help='bytes of a dropped file; of a larger one only name and size come').tag(sync=True)
+    dim = T.Bool(False, help='is another picture on its way?').tag(sync=True)
+    keycaps = T.Bool(False, help='the key of each of the first nine tiles stands on it').tag(sync=True)
+    places = T.Int(0, help='tiles there are to be; those that lack are empty frames').tag(sync=True)
+    actions = T.Dict(help='name of what can be done with a tile → its word; sends `act`').tag(sync=True)
     fit = T.Bool(False, help='as large as there is room, whatever `size` says').tag(sync=True)
     autofocus = T.Bool(False, help='take the focus when shown').tag(sync=True)
 
@@ -82,6 +86,7 @@ class ImageGrid(anywidget.AnyWidget):
             self.n = n
             self.columns = columns
             self.size = max(40, min(widest, room // columns - 6))
+            self.dim = False
             self.serial += 1
             if moves: self.play(images, 0, ms)
         return self.serial

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BOARDS', 'LINK', 'THEMES', 'OURS_ALONE', 'COMMANDS', 'with_parameters', 'style_sheet', 'app_notebook',
            'lab_command', 'voila_command', 'without_questions', 'Server', 'has_display', 'ending_on_sigterm',
-           'serve', 'open_app', 'book', 'open_lab']
+           'serve', 'open_app', 'book', 'common_root', 'open_lab']
 
 # %% ../../nbs/engine/boards/13_server.ipynb #17i-apps-003
 import contextlib
@@ -21,16 +21,18 @@ import tempfile
 import time
 import webbrowser
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import nbformat
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from .grid import page_file
-from .session import find_model, runs_folder
+from .session import find_model
 from ..errors import BadInput
-from ..files import find_asset
+from ..files import find_asset, shown
 from ..machine import child_environment, free_port
+from ..runs.folder import runs_folder
 
 # %% ../../nbs/engine/boards/13_server.ipynb #17i-apps-006
 BOARDS = dict(sample='workbench/01_sample', cherry='workbench/02_cherry_pick', explore='workbench/03_explore',
@@ -102,7 +104,7 @@ class Server(contextlib.AbstractContextManager):
     def __init__(self, server:str, place, # 'lab', its root folder, or 'voila', the notebook
                  page:str='', more=(), **env): # what to open, words for the command line, environment of the kernels
         port, token = free_port(), secrets.token_hex(16)
-        self.address = f'http://127.0.0.1:{port}/{page}?token={token}'
+        self.address = f"http://127.0.0.1:{port}/{page}{'&' if '?' in page else '?'}token={token}"
         self.log = tempfile.TemporaryFile('w+')
         self.settings = tempfile.TemporaryDirectory(prefix=f'nvae-{os.getpid()}-')
         config = dict(JUPYTER_CONFIG_PATH=without_questions(self.settings.name))
@@ -152,11 +154,11 @@ def ending_on_sigterm():
     try: yield
     finally: signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
-def serve(server:str, place, page:str='', **env): # as in `Server`
+def serve(server:str, place, page:str='', about:str='', **env): # as in `Server`; what it is, for the terminal
     "Start a server, say where it is, open a browser where there is one to see; stay until Ctrl-C or SIGTERM"
     until_ctrl_c = contextlib.suppress(KeyboardInterrupt)
     with ending_on_sigterm(), until_ctrl_c, Server(server, place, page, **env) as running:
-        print(f'{running.address}\n(Ctrl-C stops it)', flush=True)
+        print(f'{running.address}\n{about}(Ctrl-C stops it)', flush=True)
         if has_display(): webbrowser.open(running.address)
         if running.process.wait(): raise RuntimeError(f'the server stopped: {running.last_words()}')
 
@@ -179,7 +181,23 @@ def book()->tuple[Path, str]: # root folder for JupyterLab, page below it
         if not (mine / notebook.name).exists(): shutil.copy(notebook, mine)
     return Path.cwd(), f"nbs/{BOARDS['sample']}.ipynb"
 
+@contextlib.contextmanager
+def common_root(books:Path, mine:Path):
+    "A root for JupyterLab, and both folders below it: the one that holds the other, or a folder of links to both"
+    for outer in (books, mine):
+        if books.is_relative_to(outer) and mine.is_relative_to(outer):
+            yield outer, books.relative_to(outer), mine.relative_to(outer)
+            return
+    with tempfile.TemporaryDirectory(prefix=f'nvae-{os.getpid()}-') as root:
+        links = Path('book'), Path('here' if mine.name == 'book' else mine.name)
+        for link, folder in zip(links, (books, mine)): (root / link).symlink_to(folder, target_is_directory=True)
+        yield Path(root), *links
+
 def open_lab():
-    "The book in JupyterLab"
-    root, page = book()
-    serve('lab', root, f'lab/tree/{page}', NVAE_RUNS=str(runs_folder()))
+    "The book in JupyterLab, whose file browser shows the folder where we are"
+    book_root, page = book()
+    here = Path.cwd()
+    about = f'{shown(book_root / page)}, and beside it {here} '
+    with common_root(book_root.resolve(), here.resolve()) as (root, books, mine):
+        query = urlencode({'file-browser-path': f'/{mine.as_posix()}'})
+        serve('lab', root, f'lab/tree/{quote((books / page).as_posix())}?{query}', about, NVAE_RUNS=str(runs_folder()))

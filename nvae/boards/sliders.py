@@ -42,7 +42,7 @@ def fit_slides(rows:Rows, names:list, cfg:ModelConfig):
     fields = [sliding('amount', -FARTHEST, FARTHEST, .05, '0: as it is; 1: the distance between the examples'),
               counted('first group', 0, last, 'the first group that moves'),
               counted('last group', 0, last, 'the last group that moves')]
-    rows.fit(names, fields, [0., 0, last])
+    rows.fit(fields, {name: [0., 0, last] for name in names})
 
 def as_slides(value:dict, files:dict, model:NVAE)->tuple: # of `fit_slides`' rows, of `known_directions`; of `Slide`
     "What is set, for a recipe; directions at 0 are left out. Raises `BadInput` for a range without groups."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IMAGES', 'PASSES', 'SEEDS', 'PROCESSES', 'TILES', 'A_FILE', 'A_FOLDER', 'File', 'Seed', 'Overrides',
            'RunsFolder', 'Json', 'parse_temperature', 'number_in', 'path_of', 'argument', 'option', 'switch',
-           'example']
+           'example', 'model_named']
 
 # %% ../../nbs/engine/command/00_options.ipynb #19a-options-n010
 import inspect
@@ -74,9 +74,21 @@ PASSES = dict(min=0, max=MOST_ITERATIONS)   # that estimate BatchNorm's averages
 SEEDS = dict(min=0, max=MOST_SEED)
 PROCESSES = dict(min=1, max=1024)           # or threads
 TILES = dict(min=1, max=1024)               # pixels of an image in a picture
+
+def model_named(text:str)->str:
+    "A FILE as it was given; where that is the name of a run, the path of its file"
+    from nvae.files import shown
+    from nvae.runs.folder import file_of_run
+    try:
+        found = None if Path(text).is_file() else file_of_run(text)
+    except (BadInput, OSError, ValueError): return text # whoever opens it says what is wrong with it
+    return text if found is None else shown(found)
+
 A_FILE, A_FOLDER = (dict(parser=path_of(what)) for what in ('file', 'folder'))
 
-File = Annotated[str, argument('FILE', 'a .model or a .checkpoint, or a model that comes with the kit: demo, digits')]
+File = Annotated[str, argument('FILE',
+    'a .model or a .checkpoint, the name of a run, or a model that comes with the kit: demo, digits',
+    parser=model_named)]
 Seed = Annotated[int, option('--seed', 'N', 'the same seed gives the same picture', **SEEDS)]
 Overrides = Annotated[
     list[str] | None, option('--set', 'key=value', 'change a key of the configuration; as often as needed')]
