@@ -47,8 +47,8 @@ PART ?= damage outputs configs commands images models official plans kills disks
 test-survive: $(READY) ## seeded trials of damage, kills and wrong inputs: 20 minutes a part at most, PART chooses; goes on where survive.jsonl stops
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/survive/run.py $(PART:%=--part %)
 
-test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila: minutes
-	@$(BIN)/python -m pytest tests/browser
+test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila: minutes; BUSY=1 beside other work
+	@BUSY=$(BUSY) $(BIN)/python -m pytest tests/browser
 
 RESULTS := nbs/6_results
 MEASURED := quickstart tiny logistic_mixture10latent big_logistic_mixture20latentnoflows gaussian_mixture gaussian_mixture5latent penguin large_logistic_mixture20latentnoflows

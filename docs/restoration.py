@@ -1,14 +1,17 @@
-"""Measures what the page on restoring images quotes: PSNR and SSIM of held-out faces, by this and by simpler means.
+"""Measures what the page on restoring images quotes: PSNR and SSIM of held-out images, by this and by simpler means.
 
-python docs/restoration.py    writes nbs/4_using/restoration.jsonl: circumstances, then a line per task and method"""
+python docs/restoration.py [faces|photographs]    writes nbs/4_using/restoration.jsonl, of faces, or
+restoration_photographs.jsonl: circumstances, then a line per task and method. The model of photographs is that of
+docs/results.py 'CIFAR-10 JPEG, seed 0', below runs/ where this is typed, and the images are in dataset/cifar10_jpeg"""
 import json
+import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import torch
 from matplotlib import tri
-from results import hardware
+from results import SAMPLED, hardware
 from torch.nn import functional as F
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 from torchvision.transforms.functional import gaussian_blur
@@ -19,7 +22,9 @@ from nvae.runs.checkpoint import load_model
 from nvae.sampling.encode import embed, unembed
 from nvae.sampling.restore import Masked, Noisy, Shrunk, restore
 
-OUT = Path(__file__).resolve().parents[1] / 'nbs/4_using/restoration.jsonl'
+PAGES = Path(__file__).resolve().parents[1] / 'nbs/4_using'
+PHOTOGRAPHS = SAMPLED['Fréchet distances of CIFAR-10 JPEG, seed 0']
+FILES = dict(faces=('demo32', 'restoration.jsonl'), photographs=(PHOTOGRAPHS, 'restoration_photographs.jsonl'))
 IMAGES = 64 # the settings were chosen on the faces after these
 BLURS = {.1: .6, .25: 1.2} # by the noise, the widths of a Gaussian that were best on the faces after these
 
@@ -118,16 +123,19 @@ def measure(model, x):
             yield dict(task=task, method=name, seconds=round(seconds, 5), **record)
 
 
-def main():
+def main(what='faces'): # or 'photographs'
     torch.set_num_threads(1)
-    model = load_model('demo32', 'cpu')
-    data = model.config.data.model_copy(update=dict(n_train=64, n_test=IMAGES))
-    faces = images_of(model.config.model_copy(update=dict(data=data))).test
-    x = torch.cat(list(faces.batches()))
-    about = dict(model='demo32', images=len(x), hardware=hardware(), torch=torch.__version__,
+    name, out = FILES[what]
+    model = load_model(name, 'cpu')
+    update = dict(n_train=64, n_test=IMAGES)
+    if what == 'photographs': update |= dict(dataset='folder', root='dataset/cifar10_jpeg')
+    data = model.config.data.model_copy(update=update)
+    images = images_of(model.config.model_copy(update=dict(data=data))).test
+    x = torch.cat(list(images.batches()))
+    about = dict(model=name, images=len(x), hardware=hardware(), torch=torch.__version__,
                  date=time.strftime('%Y-%m-%d'))
     lines = [json.dumps(record, ensure_ascii=False) for record in (about, *measure(model, x))]
-    OUT.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    (PAGES / out).write_text('\n'.join(lines) + '\n', encoding='utf-8')
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__': main(*sys.argv[1:])

@@ -64,13 +64,13 @@ for seed in range(3):
                                                'dataset/cifar10_jpeg')
 
 
-SAMPLED = {'Fréchet distances of demo32': 'demo32',
+SAMPLED = {'Fréchet distances of demo': 'demo', 'Fréchet distances of demo32': 'demo32',
            'Fréchet distances of CIFAR-10 JPEG, seed 0': 'runs/cifar10-jpeg-0/cifar10-jpeg-0.model'}
 
 # of the kit's model, trained elsewhere: options of `nvae evaluate`, one row of DIGITS each
 DIGITS = PAGE / 'digits.jsonl'
-EVALUATIONS = ['--importance-samples 100 --limit 1000', '--importance-samples 100 --limit 1000 --redraw',
-               '--importance-samples 1000 --limit 200']
+EVALUATIONS = ['--importance-samples 10', '--importance-samples 100 --limit 1000',
+               '--importance-samples 100 --limit 200 --redraw', '--importance-samples 1000 --limit 100']
 
 
 def hardware():

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['repeat', 'rate', 'gflops', 'machine', 'processor', 'with_batches', 'noise_images', 'training_rate',
-           'untrained', 'sampling_rate', 'restoring_rate', 'data_rate', 'peak_mib', 'alone', 'bench',
-           'bench_table']
+           'untrained', 'sampling_rate', 'beside', 'rate_beside', 'encoding_rate', 'scoring_rate',
+           'restoring_rate', 'image_rates', 'data_rate', 'peak_mib', 'alone', 'bench', 'bench_table']
 
 # %% ../nbs/6_results/01_benchmarks.ipynb #15-bench-003
 import os
@@ -30,6 +30,7 @@ from .machine import best_device
 from .network.cost import kept_bytes, n_parameters
 from .network.fast import use_fast
 from .network.model import NVAE
+from .noise import draw_noise
 from .runs.folder import RunDir
 
 # %% ../nbs/6_results/01_benchmarks.ipynb #15-bench-006
@@ -118,6 +119,53 @@ def sampling_rate(cfg:Config, n:int=9, repetitions:int=10, seconds:float=20.)->d
     grid = repeat(lambda: model.generate(9, 0.7, seed=0).px.mean.cpu(), device, 1, repetitions, seconds)
     return dict(rate(pixels, n), n_images=n, grid_ms=1000 * statistics.median(grid), peak_mib=peak_mib(device))
 
+def beside(f, needed, device:torch.device, repetitions:int, seconds:float)->dict: # as for `repeat`
+    "Seconds of each f(), and how many times as long it takes as needed(), the two taking turns: the median"
+    times, ratios = [], []
+    def turn():
+        own, other = (repeat(call, device, 0, 1)[0] for call in (f, needed))
+        times.append(own)
+        ratios.append(own / other)
+    repeat(turn, device, 1, repetitions, seconds)
+    return dict(times=times[1:], ratio=statistics.median(ratios[1:]))
+
+def rate_beside(f, needed, n:int, device:torch.device, repetitions:int, seconds:float)->dict: # as for `beside`; images
+    "Images per second of f(), and how many times as long it takes as the forward passes that it needs"
+    found = beside(f, needed, device, repetitions, seconds)
+    return dict(rate(found['times'], n), n_images=n, ratio=found['ratio'])
+
+@torch.no_grad()
+def encoding_rate(cfg:Config, n:int=9, repetitions:int=10, seconds:float=20.)->dict:
+    "Images per second that become latents"
+    from nvae.sampling.encode import infer_latents
+    model = untrained(cfg)
+    x, noise = noise_images(cfg, n).float() / 255, draw_noise(cfg.model, n, 0)
+    x = x.to(model.device)
+    return rate_beside(lambda: infer_latents(model, x, noise), lambda: model(x, noise), n, model.device, repetitions,
+                       seconds)
+
+@torch.no_grad()
+def scoring_rate(cfg:Config, n:int=9, repetitions:int=10, seconds:float=20.)->dict:
+    "Images per second that are scored, with one likelihood ratio"
+    from nvae.evaluation.score import score_batch, usual_kept
+    model = untrained(cfg)
+    x = (noise_images(cfg, n).float() / 255).to(model.device)
+    noise = [eps.to(model.device) for eps in draw_noise(cfg.model, n, 0)]
+    (K,), groups, states = usual_kept(cfg.model), model.groups, []
+
+    def from_prior(g, h):
+        states.append(h)
+        return groups[g].from_prior(h, noise[g])
+    model.walk(from_prior, n)
+    state = states[K]
+
+    def needed():
+        model(x, noise).px.log_prob(x)
+        model.likelihood(model.walk(from_prior, n, resume=(K, state))).log_prob(x)
+        states.clear()
+    return rate_beside(lambda: score_batch(model, x, [noise], [K]), needed, n, model.device, repetitions, seconds)
+
+@torch.no_grad()
 def restoring_rate(cfg:Config, n:int=9, repetitions:int=10, seconds:float=20.)->dict|None:
     "Images per second in which a hole is filled; None for a model that can't"
     from nvae.sampling.restore import Masked, check_restorable, restore
@@ -129,9 +177,20 @@ def restoring_rate(cfg:Config, n:int=9, repetitions:int=10, seconds:float=20.)->
         check_restorable(cfg.model, hole)
     except BadInput: return None
     model = untrained(cfg)
-    images = noise_images(cfg, n).float() / 255
-    times = repeat(lambda: restore(model, images, hole).cpu(), model.device, 1, repetitions, seconds)
-    return dict(rate(times, n), n_images=n, rounds=hole.rounds)
+    images, noise = noise_images(cfg, n).float() / 255, draw_noise(cfg.model, n, 0)
+    x = images.to(model.device)
+
+    def needed():
+        for _ in range(hole.rounds): mean = model(x, noise).px.mean
+        return mean.cpu()
+    found = rate_beside(lambda: restore(model, images, hole).cpu(), needed, n, model.device, repetitions, seconds)
+    return dict(found, rounds=hole.rounds)
+
+_OF_IMAGES = dict(encoding=encoding_rate, scoring=scoring_rate, restoring=restoring_rate)
+
+def image_rates(cfg:Config, **how)->dict: # as for `encoding_rate`
+    "How fast images are encoded, scored and restored, one after the other"
+    return {name: f(cfg, **how) for name, f in _OF_IMAGES.items()}
 
 def data_rate(cfg:Config, batch_size:int=64)->dict:
     "Images per second of preparing training batches from a set held in memory"
@@ -158,7 +217,7 @@ def bench(name:str='quickstart', overrides=(), # as for `load_config`
           batch_size:int=8,          # of training
           threads:int | None=None,   # PyTorch's own choice if not given
           seconds:float=20.,         # for each part, about
-         )->dict:                    # config, parameters, kept_mib, machine, training, sampling, data, restoring
+         )->dict:                    # config, parameters, kept_mib, machine, and a record per quantity
     "Measure a configuration on this machine; raises `BadInput` for a configuration that doesn't load"
     cfg = load_config(name, overrides)
     run = partial(alone, threads=threads)
@@ -169,7 +228,7 @@ def bench(name:str='quickstart', overrides=(), # as for `load_config`
                 machine=run(machine),
                 training=run(training_rate, cfg, batch_size, seconds=seconds),
                 sampling=run(sampling_rate, cfg, seconds=seconds), data=run(data_rate, cfg),
-                restoring=run(restoring_rate, cfg, seconds=seconds))
+                **run(image_rates, cfg, seconds=seconds))
 
 _BENCH_TABLE = """\
 {config}: {parameters:,} parameters; {m[device]}, {m[threads]} threads of {m[cores]} cores, PyTorch {m[torch]}, {date}
@@ -189,7 +248,10 @@ def bench_table(r:dict)->str:
     m, t, s = r['machine'], r['training'], r['sampling']
     trains, samples, reads = map(_with_spread, (t, s, r['data']))
     table = _BENCH_TABLE.format(**r, m=m, t=t, s=s, trains=trains, samples=samples, reads=reads)
-    restoring = r.get('restoring') # records of before have none
-    if not restoring: return table
-    per_image, n = 1 / restoring['median'], restoring['n_images']
-    return f"{table}\n  restoring {per_image:,.3g} s/image; {n} at a time, a hole filled"
+    return '\n'.join([table, *(_of_images(name, r[name]) for name in _OF_IMAGES if r.get(name))]) # older: none
+
+def _of_images(name, r):
+    "What people do with images: rate, or seconds for each, beside the passes that it needs"
+    how = f"{1 / r['median']:,.3g} s/image, a hole filled" if name == 'restoring' else _with_spread(r)
+    ratio = f"; {r['ratio']:.2f} times its forward passes" if 'ratio' in r else ''
+    return f"  {name:<9} {how}; {r['n_images']} at a time{ratio}"

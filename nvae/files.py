@@ -278,9 +278,10 @@ def find_asset(kind:str)->Path: # a folder that comes with the kit: 'model_confi
     raise FileNotFoundError(f"the installation of nvae lacks its folder {kind!r}: install it again")
 
 def shown(path:Path)->str:
-    "A path as a person would write it here: relative where that is shorter"
+    "A path as a person would write it here: relative below the folder one works in, elsewhere as it was given"
     with suppress(OSError, ValueError): # the working folder is gone
-        return min(str(path), os.path.relpath(path), key=len)
+        relative = os.path.relpath(path)
+        if not relative.startswith('..'): return min(str(path), relative, key=len)
     return str(path)
 
 # %% ../nbs/engine/ground/01_files.ipynb #01-files-yaml

@@ -100,11 +100,13 @@ def test_cherry_opens_its_notebook_with_the_model_loaded(model_file, tmp_path):
 
 @pytest.mark.parametrize('how,code', [(signal.SIGINT, 0), (signal.SIGTERM, 143)], ids=['ctrl-c', 'sigterm'])
 def test_lab_opens_the_book(tmp_path, how, code):
+    (tmp_path / 'mine.ipynb').touch()
     with running('lab', cwd=tmp_path) as (process, address):
         base = address.split('/lab/tree/')[0]
         token = address.split('?')[1]
-        index = json.loads(fetched(f'{base}/api/contents/nbs/index.ipynb?content=0&{token}'))
-        assert index['type'] == 'notebook'
+        for page in ('book/nbs/index.ipynb', f'{tmp_path.name}/mine.ipynb'): # the book, and what lies where one is
+            found = json.loads(fetched(f'{base}/api/contents/{page}?content=0&{token}'))
+            assert found['type'] == 'notebook'
         assert refused(f'{base}/api/contents')
         assert stopped(process, how) == (code, '')
 

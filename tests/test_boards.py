@@ -1,4 +1,7 @@
 "What every board does with bad input; exploring and interpolating, driven by code where a notebook can't show it"
+import shlex
+from pathlib import Path
+
 import ipywidgets as W
 import numpy as np
 import pytest
@@ -6,12 +9,14 @@ import torch
 from PIL import Image
 from small_models import small_run
 
+import nvae.boards.board
 import nvae.boards.session
 from nvae.boards.cherry import CherryBoard
 from nvae.boards.explore import FRAMES, ExploreBoard
-from nvae.boards.interpolate import InterpolateBoard
+from nvae.boards.interpolate import WAYS, InterpolateBoard
 from nvae.boards.sample import SampleBoard
 from nvae.boards.step import StepBoard
+from nvae.cli.main import main
 from nvae.config import DataConfig
 from nvae.data.faces import draw_faces
 from nvae.errors import BadInput
@@ -137,6 +142,54 @@ def test_an_image_is_kept_in_the_picture_once(board):
     assert all(len(recipe['start']['images']) == 2 for recipe in meta['recipes'])
 
 
+def check_what_is_said_makes_it(board, folder):
+    "The code, and the command where there is one, make what the board saves, pixel for pixel; the verb"
+    saved = np.asarray(Image.open(board.wait().save(folder / 'saved.png')))
+    there = {}
+    exec(board.made_by.code.text, there)
+    assert np.array_equal(np.asarray(there['picture']), saved)
+    line = board.made_by.command.text
+    if not line:
+        assert 'nvae sample --like' in board.made_by.instead.value
+        return ''
+    out = folder / 'by_command.png'
+    assert main([*shlex.split(line)[1:], '--out', str(out)]) == 0
+    assert np.array_equal(np.asarray(Image.open(out)), saved)
+    return line.split()[1]
+
+
+def test_what_a_board_says_makes_its_picture(runs, tmp_path):
+    sample = SampleBoard('small', temperature=(.8, .6), iterations=1, seed=4, n=3, runs=runs, pixels='sample')
+    assert check_what_is_said_makes_it(sample, tmp_path) == 'sample'
+    sample.set(show='BatchNorm')
+    assert check_what_is_said_makes_it(sample, tmp_path) == ''
+    for name in 'a', 'b':
+        (tmp_path / f'{name}.png').write_bytes(face(ord(name)))
+    ends = {name: str(tmp_path / f'{name}.png') for name in ('a', 'b')}
+    interpolate = InterpolateBoard('small', iterations=1, n=3, runs=runs)
+    check_what_is_said_makes_it(interpolate, tmp_path)
+    interpolate.set(**ends)
+    assert check_what_is_said_makes_it(interpolate, tmp_path) == 'interpolate'
+    cherry = CherryBoard('small', iterations=1, n=4, runs=runs).wait()
+    cherry.pick(2)
+    interpolate.set(a='pick 1', sampled=True)
+    assert check_what_is_said_makes_it(interpolate, tmp_path) == ''
+
+
+def test_what_goes_to_the_browser_is_what_is_saved(runs, tmp_path):
+    cherry = CherryBoard('small', iterations=1, n=4, runs=runs).wait()
+    cherry.pick(1)
+    saved = cherry.save(tmp_path / 'picks.png')
+    for file in saved, saved.with_suffix('.json'):
+        taken = cherry.take(file.suffix)
+        assert (taken.name, taken.content) == (file.name, file.read_bytes())
+    assert cherry.note.text == 'picks.json went to the browser'
+    cherry.save()
+    assert cherry.copy_path.text == str((runs / 'small/pictures/picks.png').resolve())
+    cherry.next()
+    assert (cherry.wait().note.text, cherry.copy_path.text) == ('', '')
+
+
 @pytest.mark.parametrize('content, said', [
     (b'', 'is empty'),
     (b'notes', "can't be read as an image"),
@@ -149,7 +202,7 @@ def test_a_file_that_is_no_image(board, content, said):
     drop(place, 'bad.png', content, size=len(content))
     says(board, said)
     if content:
-        assert place.grid.n == 0
+        assert 'still a sample' in place.about.value
     drop(place, 'good.png', face())
     assert board.wait().note.text == ''
     assert board.status.look == 'calm'
@@ -174,6 +227,29 @@ def test_every_button_answers_in_words_where_there_is_no_model(kind, tmp_path, n
             board.wait()
         assert 'Error' not in str(error.value), button.description
         assert 'Error' not in board.note.text, button.description
+
+
+@pytest.mark.parametrize('kind', ALL)
+def test_no_widget_is_made_while_it_draws(kind, runs, monkeypatch):
+    "A page of Voila that is being opened would miss it"
+    made = []
+
+    class Counted(nvae.boards.board.Newest):
+        def submit(self, request):
+            def watched(stale):
+                W.Widget.on_widget_constructed(made.append)
+                try:
+                    request(stale)
+                finally:
+                    W.Widget.on_widget_constructed(None)
+
+            super().submit(watched)
+
+    monkeypatch.setattr(nvae.boards.board, 'Newest', Counted)
+    temperature = .7 if kind == 'cherry' else (.7, .9)
+    board = ALL[kind]('small', temperature, iterations=1, runs=runs)
+    gone_on = board.newest.wait(60)
+    assert not made and gone_on is None
 
 
 @pytest.mark.parametrize('kind', ALL)
@@ -238,6 +314,23 @@ def test_values_that_are_not_possible(board):
     assert board.wait().values()['temperature'] == .7
     with pytest.raises(BadInput, match='outside 0–2'):
         type(board)('small', temperature=-1, runs=board.studio.runs).wait()
+
+
+def test_what_went_wrong_stands_at_its_control_and_the_last_good_stays_named(runs):
+    board = ExploreBoard('small', iterations=1, n=2, start='an image', runs=runs).wait()
+    place, kept = board.sources[0], board.values()['file']
+    drop(place, 'good.png', face())
+    board.wait()
+    board.set(a='gone.png')
+    says(board, 'gone.png')
+    assert 'gone.png' in board.complaints['a'].text
+    assert 'still dropped good.png' in place.about.value
+    board.set(a='', file=str(runs / 'nowhere.model'))
+    says(board, 'no file')
+    assert 'nowhere.model' in board.complaints['file'].text
+    assert board.values()['file'] == kept
+    board.set(seed=3)
+    assert board.wait().complaints['a'].text == ''
 
 
 def test_a_model_that_vanished(board, runs):
@@ -315,3 +408,66 @@ def test_new_needs_chance(board):
     board.wait().new()
     assert 'by chance' in board.note.text
     assert board.values()['seed'] == 0
+
+
+def choose_strip(board, way):
+    "A click on one of the four strips"
+    board.grid.act('choose', index=WAYS.index(way), serial=board.grid.serial)
+
+
+def test_the_board_and_the_command_go_the_same_way_by_themselves(runs, tmp_path, monkeypatch):
+    "Without a word from anybody: the same space, path and number of steps"
+    monkeypatch.chdir(tmp_path)
+    for number in range(2):
+        Path(f'{number}.png').write_bytes(face(number))
+    assert main(['interpolate', str(runs / 'small/small.model'), '0.png', '1.png', '--out', 'i.png']) == 0
+    board = InterpolateBoard('small', iterations=1, runs=runs, a='0.png', b='1.png').wait()
+    [of_command], [of_board] = like('i.png').recipes, board.shown().recipes
+    assert (of_board.passage, of_board.n) == (of_command.passage, of_command.n)
+    assert like('i.png').images.equal(board.shown().images)
+
+
+@pytest.mark.parametrize('groups, reached', [([], True), (['scale 0', 'scale 1'], True), (['0'], False)])
+def test_a_way_that_ends_before_b_says_so(runs, groups, reached):
+    board = InterpolateBoard('small', iterations=1, n=3, groups=groups, runs=runs).wait()
+    film = board.shown().traits['film']
+    all_move = InterpolateBoard('small', iterations=1, n=3, runs=runs).wait().shown().traits['film']
+    assert board.grid.reached is reached
+    assert torch.allclose(film[-1], all_move[-1], atol=1e-5) == reached
+
+
+def test_the_slider_asks_the_network_nothing(runs):
+    board = InterpolateBoard('small', iterations=1, n=3, runs=runs).wait()
+    serial, ticket = board.grid.serial, board.newest.ticket
+    for position in 0, .3, 1, .5:
+        board.set(position=position)
+        assert board.values()['position'] == position
+    assert (board.grid.serial, board.newest.ticket) == (serial, ticket)
+    with pytest.raises(BadInput, match='nearest'):
+        board.set(position=1.5)
+
+
+def test_ways_that_were_seen_are_not_drawn_again(runs):
+    board = InterpolateBoard('small', iterations=1, n=3, runs=runs).wait()
+    drawn = []
+    studio_draw = board.studio.draw
+    board.studio.draw = lambda recipes, *more: drawn.extend(recipes) or studio_draw(recipes, *more)
+    choose_strip(board, ('z', 'linear'))
+    board.wait()
+    assert [recipe.n for recipe in drawn] == [board.grid.n + 2]  # the strip was there; only the film was not
+    choose_strip(board, ('noise', 'spherical'))
+    board.wait()
+    assert len(drawn) == 1
+    assert (board.values()['space'], board.values()['path']) == ('noise', 'spherical')
+
+
+def test_the_chosen_strip_is_what_is_saved(runs, tmp_path):
+    board = InterpolateBoard('small', iterations=1, n=3, runs=runs).wait()
+    choose_strip(board, ('z', 'spherical'))
+    board.wait()
+    saved = like(board.save(tmp_path / 'one.png'))
+    assert [recipe.passage.space for recipe in saved.recipes] == ['z']
+    board.set(show='all four ways')
+    saved = like(board.wait().save(tmp_path / 'four.png'))
+    ways = [(recipe.passage.space, recipe.passage.path) for recipe in saved.recipes]
+    assert tuple(ways) == WAYS

@@ -108,7 +108,7 @@ def test_what_is_no_path_of_a_folder(path, tmp_path, monkeypatch):
     'mix demo PATH PATH', 'interpolate demo PATH PATH', 'explore demo 0.7 --out PATH', 'export demo PATH',
     'import PATH a.model', 'evaluate demo --fid --inception PATH', 'evaluate demo --data PATH', 'info PATH',
     'train PATH', 'train quickstart --runs PATH', 'train quickstart --data PATH', 'runs --runs PATH', 'schedule PATH',
-    'bench --config PATH'])
+    'score PATH demo', 'score demo demo --out PATH', 'bench --config PATH'])
 @pytest.mark.parametrize('path', ['', 'a\0b', '~nosuchuser/a'])
 def test_lines_with_what_is_no_path(line, path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

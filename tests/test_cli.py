@@ -6,7 +6,6 @@ import pickle
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -53,13 +52,7 @@ def is_one_line(done, code):
     return done.returncode == code and is_line
 
 
-def test_help_answers_at_once_and_loads_nothing_heavy(process):
-    def seconds():
-        start = time.perf_counter()
-        assert process('--help').returncode == 0
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.6
+def test_help_loads_nothing_heavy():
     command = [sys.executable, '-X', 'importtime', '-c', "from nvae.cli.main import main; main(['--help'])"]
     imported = subprocess.run(command, capture_output=True, text=True).stderr
     assert 'nvae.cli.pictures' in imported
@@ -249,7 +242,7 @@ def test_explore_varies_all_but_the_first_column(nvae, model_file, tmp_path):
         args = ['--n', '2', '--strength', strength, '--out', f'{name}.png']
         assert nvae('explore', model_file, '0', '0', *args).returncode == 0
     still, moved = (Image.open(tmp_path / f'{name}.png').convert('RGB') for name in ('still', 'moved'))
-    first, rest = (0, 0, 18, still.height), (18, 0, still.width, still.height)
+    first, rest = (0, 0, 130, still.height), (130, 0, still.width, still.height)
     assert still.crop(first).tobytes() == moved.crop(first).tobytes()
     assert still.crop(rest).tobytes() != moved.crop(rest).tobytes()
 

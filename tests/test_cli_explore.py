@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from nvae.config import Config, ModelConfig
+from nvae.data.images import open_image
 from nvae.interop import to_official
 from nvae.network.model import NVAE
 from nvae.plots.pictures import read_png_meta
@@ -100,6 +101,45 @@ def test_a_picture_is_made_again_to_the_byte(nvae, filled, model_file, tmp_path,
     assert read_png_meta(path)['model'] == str(model_file)
 
 
+@pytest.mark.parametrize('args', MADE[:7] + [['reconstruct', '{model}', '{pictures}/1.png']])
+def test_every_picture_is_large_enough_to_see(nvae, filled, args):
+    "One pixel of the model is a square; with the model's own size it is a pixel, and the gaps are of two pixels"
+    large, own, between = (Image.open(nvae(*filled(args), *more).stdout.strip())
+                           for more in ([], ['--tile-size', '16'], ['--tile-size', '17']))
+    scales = [read_png_meta(image.filename)['grid']['scale'] for image in (large, own, between)]
+    assert scales == [8, 1, 2]
+    right, bottom = (large.width - 128, large.height - 128) # labels stand to the left
+    last = np.asarray(large)[bottom:, right:]
+    assert np.array_equal(last[::8, ::8].repeat(8, 0).repeat(8, 1), last)
+    assert np.array_equal(last[::8, ::8], np.asarray(own)[-16:, -16:])
+
+
+def test_a_picture_of_one_image_is_read_as_the_image_it_shows(nvae, model_file, damaged):
+    "By every verb that reads images, and a mask that was painted on it fits it"
+    for name, more in dict(large=[], own=['--tile-size', 16]).items():
+        assert nvae('sample', model_file, 0.7, 0, '--n', 1, '--out', f'{name}.png', *more).returncode == 0
+        Image.open(f'{name}.png').save(f'{name}-stranger.png')
+    large, own = open_image('large.png'), open_image('own.png')
+    assert large.size == own.size == (16, 16) and large.tobytes() == own.tobytes()
+    assert open_image('large-stranger.png').size == (128, 128), 'it says nothing of itself any more'
+    assert nvae('sample', model_file, 0.7, 0, '--n', 2, '--tile-size', 32, '--out', 'two.png').returncode == 0
+    assert open_image('two.png').size != Image.open('two.png').size == (66, 32), 'nothing is lost where it is a grid'
+    assert nvae('sample', model_file, 0.7, 0, '--n', 2, '--out', 'two.png').returncode == 0
+    assert open_image('two.png').size == Image.open('two.png').size, 'the gap is no whole pixel'
+    for name in ('reconstruct', 'mix'):
+        made = [nvae(name, model_file, *[f'{which}.png'] * 2, '--out', f'{name}-{which}.png').stdout.strip()
+                for which in ('large', 'own')]
+        assert Image.open(made[0]).tobytes() == Image.open(made[1]).tobytes()
+    mask = Image.new('L', (128, 128))
+    mask.paste(255, (41, 8, 63, 64))
+    mask.save('mask.png')
+    done = nvae('restore', model_file, 'large.png', '--mask', 'mask.png', '--out', 'whole.png')
+    whole = np.asarray(Image.open(done.stdout.strip()).convert('RGB'))
+    changed = (whole != np.asarray(own.convert('RGB'))).any(2)
+    assert whole.shape == (16, 16, 3) and changed.any()
+    assert not changed[:1].any() and not changed[8:].any() and not changed[:, :5].any() and not changed[:, 8:].any()
+
+
 def test_like_finds_a_model_that_moved_when_told(nvae, tmp_path):
     save_model(small(), tmp_path / 'old.model')
     assert nvae('sample', 'old.model', '0.7', '0', '--out', 'a.png').returncode == 0
@@ -117,7 +157,7 @@ def test_a_picture_without_a_recipe_tells_the_command_that_made_it(nvae, model_f
     assert (tmp_path / 'a.png').read_bytes() == (tmp_path / 'b.png').read_bytes()
 
 
-def cells(path, n_rows, n_cols, size=16, pad=2):
+def cells(path, n_rows, n_cols, size=128, pad=2):
     "The images of a grid, row by row, from its lower right corner (labels stand to the left)"
     image = Image.open(path).convert('RGB')
     lefts = range(image.width - n_cols * (size + pad), image.width, size + pad)

@@ -8,7 +8,7 @@ from small_models import small_network
 
 from nvae.errors import BadInput
 from nvae.noise import draw_noise, fold_temperature
-from nvae.plots.pictures import image_grid, read_png_meta, save_png
+from nvae.plots.pictures import image_grid, read_png_meta, save_png, tile_scale
 from nvae.runs.checkpoint import load_model, model_hash, save_model
 from nvae.sampling.encode import SPACES, embed, unembed
 from nvae.sampling.explore import Change, descend, explore, noise_walk, reconstruct, resample
@@ -171,7 +171,7 @@ def test_recipes_survive_a_png(model, tmp_path):
     path = save_drawing(model, file, recipes, tmp_path / 'a.png', **layout)
     again = like(path, device='cpu')
     assert again.recipes == recipes
-    assert again.grid == layout
+    assert again.grid == dict(layout, scale=tile_scale(again.images))
     copy = save_drawing(again.model, file, again.recipes, tmp_path / 'b.png', **again.grid)
     assert copy.read_bytes() == path.read_bytes()
 

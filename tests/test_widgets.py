@@ -107,6 +107,47 @@ def test_picks_survive_a_write_that_fails(runs, monkeypatch):
     assert indices(board.picks.items) == [0]
 
 
+def places(items):
+    return [pick['recipe']['index'] for pick in items]
+
+
+def in_tray(board):
+    "What the tray shows, by the labels of its tiles: as many as the file has"
+    return board.tray.n, places(board.picks.seen)
+
+
+def test_two_windows_show_what_the_file_holds(runs):
+    mine, theirs = (CherryBoard('small', iterations=1, wanted=3, runs=runs).wait() for _ in range(2))
+    for index in 4, 2:
+        mine.pick(index)
+    theirs.pick(7)
+    assert in_tray(theirs) == (3, [4, 2, 7])
+    assert '3 of 3 picked · 2 picked in another window' in theirs.count.value
+    mine.pick(1)
+    assert 'all 3 picks are made' in mine.note.text
+    assert (mine.note.look, in_tray(mine)) == ('calm', (3, [4, 2, 7]))
+    assert '1 picked in another window' in mine.count.value
+    theirs.tray.act('move', start=2, to=0)
+    mine.tray.act('remove', index=2)
+    assert places(mine.picks.items) == [4, 2]
+    assert in_tray(mine) == (2, [4, 2])
+    theirs.next()
+    assert in_tray(theirs.wait()) == (2, [4, 2])
+    assert '1 taken out in another window' in theirs.count.value
+
+
+def test_a_write_that_fails_shows_what_is_on_disk(runs, monkeypatch):
+    def full(*_):
+        raise OSError(28, 'No space left on device')
+
+    mine, theirs = (CherryBoard('small', iterations=1, runs=runs).wait() for _ in range(2))
+    theirs.pick(5)
+    monkeypatch.setattr(nvae.boards.picks, 'write_text', full)
+    mine.pick(1)
+    assert 'not saved' in mine.note.text
+    assert in_tray(mine) == (1, [5])
+
+
 def test_picks_at_two_temperatures_are_made_again(runs):
     board = CherryBoard('small', temperature=.6, iterations=2, runs=runs).wait()
     board.pick(3)
@@ -157,22 +198,46 @@ def test_a_first_look_is_not_saved(runs):
         board.save()
 
 
-def test_a_step_only_hands_over_what_was_painted(runs, monkeypatch):
+def test_a_step_is_only_a_number(runs, monkeypatch):
+    "Whatever a step shows is with the page already"
     def never(*_):
-        raise AssertionError('painted in a callback')
+        raise AssertionError('made in a callback')
 
     board = StepBoard('small', iterations=1, runs=runs).wait()
-    for name in 'trace', 'frame', 'png', 'LitTowers':
+    for name in 'trace', 'frame', 'png', 'LitTowers', 'way_of':
         monkeypatch.setattr(nvae.boards.step, name, never)
-    seen = []
-    for _ in board.frames:
-        seen.append(board.grid.image)
+    way, serial = board.grid.way, board.grid.serial
+    for step in way['steps'][1:]:
         board.onward()
-    assert seen == [frame.png for frame in board.frames]
-    assert len(set(seen)) == len(seen)
+        assert f": {step['text']}" in board.told
+    assert (board.grid.way is way, board.grid.serial) == (True, serial)
     board.backward()
-    assert board.values()['step'] == len(seen) - 2
+    assert board.values()['step'] == len(way['steps']) - 2
     assert board.note.text == ''
+
+
+def test_every_box_of_the_towers_leads_to_a_step_that_lights_it(runs):
+    way = StepBoard('small', iterations=1, runs=runs).wait().grid.way
+    for row, storey in enumerate(way['storeys']):
+        there = [side for side in ('left', 'right') if storey[side]]
+        assert set(there) <= set(storey['opens'])
+        assert ('middle' in storey['opens']) == (storey['group'] is not None)
+        for side, step in storey['opens'].items():
+            assert [row, side] in way['steps'][step]['lit']
+
+
+def test_bars_are_known_once_the_image_was_read(runs):
+    "None on the way up, one group more with each posterior, all at the end; and they are the trace's"
+    board = StepBoard('small', iterations=1, runs=runs).wait()
+    way = board.grid.way
+    known = [step['known'] for step in way['steps']]
+    posteriors = [step['known'] for step in way['steps'] if 'posterior of' in step['title']]
+    assert known == sorted(known)
+    assert posteriors == list(range(1, len(way['nats']) + 1))
+    assert known[0] == 0
+    assert known[-1] == len(way['nats'])
+    board.last()
+    assert f"{sum(way['nats']):.1f} for the latents" in board.told
 
 
 def test_the_way_back_keeps_the_step(runs):

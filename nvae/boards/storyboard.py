@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['TILE', 'BLUE_ORANGE', 'PLACES', 'mosaic', 'fitted_in', 'bars', 'LitTowers', 'Step', 'shape', 'upwards',
-           'downwards', 'Place', 'frame']
+           'downwards', 'steps_of_boxes', 'Place', 'frame']
 
 # %% ../../nbs/engine/boards/11_storyboard.ipynb #14c-steps-003
+from functools import cached_property
 from itertools import product
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from PIL import Image, ImageDraw, ImageOps
 from ..config import ModelConfig
 from ..network.elbo import likelihood_unit, quoted
 from ..plots.curves import GREY, PALETTE
-from ..plots.pictures import font, image_grid, to_pil
+from ..plots.pictures import font, image_grid, text_width, to_pil
 from ..plots.towers import draw_hierarchy, tower_rows
 from ..sampling.trace import Trace
 
@@ -40,18 +41,20 @@ def fitted_in(picture:Image.Image, side:int)->Image.Image: # side: pixels
     return ImageOps.contain(picture, (side, side), resampling).convert('RGBA')
 
 def bars(nats:list, done:int, m:ModelConfig)->Image.Image: # per group, coarse to fine; done: groups that are known
-    "KL of the groups so far, against the largest of all"
+    "KL of the groups so far, coarse above, against the largest of all; each with its nats where there is room"
     picture = Image.new('RGBA', (TILE, TILE))
     pen = ImageDraw.Draw(picture)
-    bottom, width = TILE - 1, TILE / len(nats)
+    tall, numbers = TILE / len(nats), [f'{n:.1f}' for n in nats]
+    room = TILE - 4 - max(map(text_width, numbers))
     for g, (n, scale) in enumerate(zip(nats, m.scale_of_group)):
-        left = g * width
-        right = left + width - max(1, width / 8)
-        top = bottom - 1 - (TILE - 4) * n / max(*nats, 1e-9)
-        if g < done:
-            pen.rectangle((left, top, right, bottom), fill=PALETTE[scale % len(PALETTE)])
-        else:
-            pen.line((left, bottom, right, bottom), fill=GREY)
+        top = g * tall
+        if g >= done:
+            pen.line((0, top, 0, top + tall - 2), fill=GREY)
+            continue
+        end = max(1, room * n / max(*nats, 1e-9))
+        pen.rectangle((0, top, end, top + tall - max(1, tall / 8)), fill=PALETTE[scale % len(PALETTE)])
+        if tall >= 11 or g == done - 1:
+            pen.text((end + 3, top + tall / 2), numbers[g], fill=GREY, anchor='lm', font=font())
     return picture
 
 # %% ../../nbs/engine/boards/11_storyboard.ipynb #14c-steps-018
@@ -60,14 +63,16 @@ class LitTowers:
     sides = dict(left=(.55, 4.7), middle=(4.7, 5.3), right=(5.3, 9.45)) # in the drawing's coordinates
 
     def __init__(self, m:ModelConfig, tallest:int=520): # pixels
-        self.cfg = m
+        self.cfg, self.tallest = m, tallest
         self.rows = tower_rows(m)
-        fig = draw_hierarchy(m)
+
+    @cached_property
+    def drawn(self)->tuple:
+        "The whole drawing, and what maps its coordinates to pixels; made when it is first asked for"
+        fig = draw_hierarchy(self.cfg)
         canvas = FigureCanvasAgg(fig)
         canvas.draw()
-        self.picture = Image.fromarray(np.array(canvas.buffer_rgba()))
-        self.to_pixels = fig.axes[0].transData.transform
-        self.scale = min(1, tallest / self.picture.height)
+        return Image.fromarray(np.array(canvas.buffer_rgba())), fig.axes[0].transData.transform
 
     def where(self, part, group=None)->list: # row numbers
         "Storeys by the name of their left or right part, of one group where it has one"
@@ -75,22 +80,25 @@ class LitTowers:
 
     def box(self, left, right, low, high)->tuple: # pixels: left, upper, right, lower
         "The part of the drawing from one side to another, between two rows"
-        height = self.picture.height
+        picture, to_pixels = self.drawn
         corners = [(self.sides[left][0], low), (self.sides[right][1], high)]
-        (x0, y0), (x1, y1) = self.to_pixels(corners)
+        (x0, y0), (x1, y1) = to_pixels(corners)
+        height = picture.height
         return round(x0), max(0, round(height - y0)), round(x1), min(height, round(height - y1))
 
     def lit(self, ys:list, *sides)->Image.Image:
         "The drawing, its towers faded but for these storeys on these sides"
-        drawing = self.picture.copy()
+        picture, _ = self.drawn
+        drawing = picture.copy()
         towers = self.box('left', 'right', len(self.rows), -1)
         faded = drawing.crop(towers)
         faded.putalpha(faded.getchannel('A').point(lambda alpha: 3 * alpha // 5))
         drawing.paste(faded, towers)
         for y, side in product(ys, sides):
             box = self.box(side, side, y + .5, y - .5)
-            drawing.paste(self.picture.crop(box), box)
-        return drawing if self.scale == 1 else ImageOps.scale(drawing, self.scale, Image.LANCZOS)
+            drawing.paste(picture.crop(box), box)
+        scale = min(1, self.tallest / picture.height)
+        return drawing if scale == 1 else ImageOps.scale(drawing, scale, Image.LANCZOS)
 
 # %% ../../nbs/engine/boards/11_storyboard.ipynb #14c-steps-023
 class Step(NamedTuple):
@@ -99,6 +107,8 @@ class Step(NamedTuple):
     text: str      # what happens there
     lit: tuple     # arguments of `LitTowers.lit`
     pictures: dict # name in `PLACES` → picture
+    known: int = 0 # groups that have been read from the image
+    nats: list = [] # of all groups, coarse to fine; none on the way up
 
 def shape(v:torch.Tensor)->str:
     "Its sizes, as people write them"
@@ -125,8 +135,8 @@ def downwards(t:Trace, towers:LitTowers):
     nats = [met.kl.sum().item() for met in t.groups]
     def step(title, text, known, ys, *sides, **maps): # known: groups that are
         pictures = {name: mosaic(v) for name, v in maps.items()}
-        pictures.update(image=to_pil(t.image), decoded=to_pil(t.so_far[known]), nats=bars(nats, known, cfg))
-        return Step(title, text, (ys, *sides, 'right'), pictures)
+        pictures.update(image=to_pil(t.image), decoded=to_pil(t.so_far[known]))
+        return Step(title, text, (ys, *sides, 'right'), pictures, known, nats)
     yield step('the start', f'the same for every image: a learned state, {shape(start)}', 0, towers.where('start'),
                state=start)
     for g, met in enumerate(t.groups):
@@ -154,6 +164,16 @@ def _in_all(pixels, latents, cfg):
     bits = f': {quoted(pixels + latents, cfg):.2f} bits per dimension' if in_bits else ''
     return f'at the means, {pixels:.1f} nats for the pixels and {latents:.1f} for the latents{bits}'
 
+# %% ../../nbs/engine/boards/11_storyboard.ipynb #11-storyboard-n000
+def steps_of_boxes(steps:list)->dict: # `Step`s → (row number, side) → step
+    "The step to which each box of the towers leads: the first that lights it, of a latent the last"
+    leads = {}
+    for k, step in enumerate(steps):
+        ys, *sides = step.lit
+        for box in product(ys, sides):
+            if box not in leads or box[1] == 'middle': leads[box] = k
+    return leads
+
 # %% ../../nbs/engine/boards/11_storyboard.ipynb #14c-steps-026
 class Place(NamedTuple):
     "Where a frame shows a picture; pixels"
@@ -169,7 +189,7 @@ PLACES = dict(image=Place('the image', 650, 0, 180),
               prior=Place('mean of the prior', 280, None, TILE),
               posterior=Place('mean of the posterior', 420, None, TILE),
               where=Place('KL, where', 560, None, TILE),
-              nats=Place('KL per group', 700, None, TILE))
+              nats=Place('KL per group, nats', 700, None, TILE))
 
 def frame(step:Step, towers:LitTowers)->Image.Image: # transparent where nothing is
     "A step as one picture"
@@ -178,10 +198,12 @@ def frame(step:Step, towers:LitTowers)->Image.Image: # transparent where nothing
     picture = Image.new('RGBA', (832, bottom + TILE + 22))
     picture.paste(drawing, (0, (bottom - drawing.height) // 2))
     pen = ImageDraw.Draw(picture)
+    pictures = dict(step.pictures)
+    if step.nats: pictures['nats'] = bars(step.nats, step.known, towers.cfg)
     for name, (text, x, y, side) in PLACES.items():
-        if name not in step.pictures: continue
+        if name not in pictures: continue
         y = bottom + 4 if y is None else y + (bottom - 400) // 2
-        small = fitted_in(step.pictures[name], side)
+        small = fitted_in(pictures[name], side)
         picture.paste(small, (x, y))
         pen.text((x + side // 2, y + side + 3), text, fill=GREY, anchor='mt', font=font())
     return picture

@@ -23,7 +23,7 @@ from nvae.cli.options import (
     option,
     parse_temperature,
 )
-from .pictures import Out, Pixels, command_line, picture_path, temperature_text
+from .pictures import Out, Pixels, TileSize, picture_path
 from ..errors import printable
 
 # %% ../../nbs/engine/command/05_directions.ipynb #cli-directions-make
@@ -83,7 +83,8 @@ def _narrowed(model, vectors, groups, without):
 def from_examples(model, name:str, start, end, groups, without): # as for `direction`; a `Direction`
     "The direction between two sets of examples"
     from nvae.runs.checkpoint import model_hash
-    from nvae.sampling.directions import Direction, difference_of_means, example_noise, mean_noise
+    from nvae.sampling.directions import Direction, difference_of_means, mean_noise
+    from nvae.sampling.examples import example_noise
     means = [mean_noise(example_noise(model, where, progress=True)) for where in (start, end)]
     vectors = _narrowed(model, difference_of_means(*means), groups, without)
     made = dict(start=start, end=end, images=[mean.n for mean in means], without=without, groups=groups)
@@ -142,11 +143,12 @@ def slide(
     temperature: Annotated[object, option('--temperature', 'T', 'of the sample', parser=parse_temperature)] = 0.7,
     iterations: Annotated[int, option('--iterations', 'N',
         "passes that estimate BatchNorm's averages for a sample", **PASSES)] = 20,
-    pixels: Pixels = 'mean', out: Out = None):
+    pixels: Pixels = 'mean', out: Out = None, tile_size: TileSize = None):
     "Let an image, or a sample, slide along directions. A row per direction; amount 1 is the direction as it was made."
     from nvae.errors import BadInput
-    from nvae.plots.pictures import image_grid, save_png
+    from nvae.plots.pictures import image_grid, save_png, tile_scale
     from nvae.runs.checkpoint import load_model
+    from nvae.sampling.commands import command_line, temperature_words
     from nvae.sampling.directions import load_direction
     from nvae.sampling.provenance import provenance
     from nvae.sampling.recipe import blanked
@@ -164,11 +166,11 @@ def slide(
     line = command_line('slide', file, *([image] if image else []), *(f'--direction={name}' for name in names),
                         *(f'--group={group}' for group in groups or ()), amount=f'{amount[0]:g}..{amount[1]:g}', n=n,
                         pixels=pixels, seed=None if image else seed or 0, iterations=None if image else iterations,
-                        temperature=None if image else temperature_text(temperature, ','))
+                        temperature=None if image else temperature_words(temperature), tile_size=tile_size)
     labels = [*([''] if image else []), *(f'{a:g}' for a in amounts)]
-    grid = image_grid(blanked(rows), n_cols=len(labels), labels=labels * len(directions),
-                      row_labels=[one.name for one in directions])
-    print(save_png(grid, picture, provenance(model, file, None, command=line)))
+    grid = dict(n_cols=len(labels), labels=labels * len(directions), row_labels=[one.name for one in directions],
+                scale=tile_scale(rows, tile_size))
+    print(save_png(image_grid(blanked(rows), **grid), picture, provenance(model, file, None, command=line, grid=grid)))
 
 def slid_rows(model, directions:list, amounts:list, groups, image, seed, temperature, iterations, pixels): # as `slide`
     "The pictures, row by row (N, C, H, W); of an image, each row begins with it"

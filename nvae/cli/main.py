@@ -19,7 +19,8 @@ import typer.core
 
 from .directions import direction, slide
 from .models import bench, decode, encode, evaluate, export, import_official, info
-from .pictures import cherry, explore, interpolate, lab, mix, reconstruct, restore, sample
+from .pictures import cherry, explore, interpolate, lab, mix, reconstruct, restore, sample, step
+from .score import score
 from .training import configs, runs, schedule, train
 
 # %% ../../nbs/engine/command/04_main.ipynb #19-cli-007
@@ -49,9 +50,10 @@ def front():
     "NVAE, the deep hierarchical variational autoencoder: train one, draw from it, take its latents apart."
 
 VERBS = {'configs': configs, 'train': train, 'schedule': schedule, 'runs': runs, 'sample': sample, 'cherry': cherry,
-         'lab': lab, 'info': info, 'interpolate': interpolate, 'mix': mix, 'reconstruct': reconstruct,
+         'step': step, 'lab': lab, 'info': info, 'interpolate': interpolate, 'mix': mix, 'reconstruct': reconstruct,
          'restore': restore, 'explore': explore, 'direction': direction, 'slide': slide, 'evaluate': evaluate,
-         'encode': encode, 'decode': decode, 'import': import_official, 'export': export, 'bench': bench}
+         'score': score, 'encode': encode, 'decode': decode, 'import': import_official, 'export': export,
+         'bench': bench}
 
 for name, verb in VERBS.items():
     app.command(name)(verb)

@@ -6,9 +6,9 @@
 __all__ = ['TURNS', 'EXIF_PLACES', 'MOST_WINDOWS', 'LUMA', 'MOST_MEMORY', 'PROGRAMS', 'PLUGINS', 'PNG_SIGNATURE',
            'MOST_PNG', 'PIXEL_CHUNKS', 'LOCK', 'DAY', 'AT_ONCE', 'FEW', 'MOST_BYTES', 'upright', 'to_rgb',
            'without_ends', 'cover', 'crop_center', 'recolour', 'to_unit', 'UnreadableImage', 'open_image',
-           'png_without_extras', 'decode', 'cache_dir', 'Pixels', 'DamagedSet', 'cached', 'progress_bar',
-           'decoded', 'regular', 'about_values', 'spread_and_ends', 'share_cut_off', 'read_image',
-           'image_bytes', 'load_image']
+           'own_pixels', 'png_without_extras', 'decode', 'cache_dir', 'Pixels', 'DamagedSet', 'cached',
+           'progress_bar', 'decoded', 'regular', 'about_values', 'spread_and_ends', 'share_cut_off',
+           'read_image', 'image_bytes', 'load_image']
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-003
 import fcntl
@@ -37,7 +37,7 @@ from tqdm.auto import tqdm
 
 from ..config import ModelConfig
 from ..errors import BadInput, printable
-from ..files import given_path, shown
+from ..files import given_path, parse_json, shown
 
 # %% ../../nbs/engine/data/01_images.ipynb #01b-images-006
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -191,7 +191,7 @@ def _loaded(stream, at_least):
             needed += width * height * (4 if image.mode == 'RGB' else 8) # as it is stored, and as RGB
             if needed > MOST_MEMORY: raise UnreadableImage(f"{width}×{height} pixels of {image.mode} are too many")
             _as_stored(image)
-            return upright(image)
+            return upright(own_pixels(image))
     except (MemoryError, UnreadableImage):
         raise
     except UnidentifiedImageError:
@@ -221,6 +221,23 @@ def _as_stored(image):
         image.info['transparency'] = level * {'L;2': 85, 'L;4': 17}[raw]
     if raw == 'RGB;16B' and isinstance(level, tuple):
         image.info['transparency'] = tuple(colour >> 8 for colour in level)
+
+def own_pixels(image:Image.Image)->Image.Image:
+    "An image before nvae enlarged it for the eye: where its file tells so, and nothing is lost by undoing it"
+    scale = _told_scale(image)
+    pixels = np.array(image) if scale > 1 else None
+    if pixels is None or pixels.shape[0] % scale or pixels.shape[1] % scale: return image
+    small = pixels[::scale, ::scale]
+    height, width = small.shape[:2]
+    squares = pixels.reshape(height, scale, width, scale, *pixels.shape[2:])
+    return image.resize((width, height), Image.NEAREST) if (squares == small[:, None, :, None]).all() else image
+
+def _told_scale(image)->int:
+    "How many times a picture says that it was enlarged; 1 where it says nothing, or nothing sensible"
+    with suppress(BadInput, AttributeError, TypeError):
+        scale = parse_json(image.info['nvae'], 'the picture')['grid']['scale'] if 'nvae' in image.info else 1
+        if type(scale) is int: return scale
+    return 1
 
 def _unknown(stream):
     "What to say of bytes that no format begins with"

@@ -83,7 +83,7 @@ def plan(k:int, batch_size:int)->tuple[int, list]: # images per pass, draws of e
 # %% ../../nbs/4_using/04_likelihood.ipynb #04-likelihood-n009
 class Part(NamedTuple):
     "What is done of an evaluation"
-    found: Estimate # of the first images
+    found: Estimate # of the first images; or another named tuple of tensors, images last
     seconds: float  # that it took
 
 _WRITES = 30 # seconds between two writes
@@ -103,51 +103,51 @@ def write_part(path:Path, key:str, part:Part): # key: as `what_is_evaluated` giv
     header['digest'] = digest([sorted(header.items()), tensors])
     with replacing(path) as beside: beside.write_bytes(save(tensors, header))
 
-def read_part(path:Path, key:str)->Part: # key: as `what_is_evaluated` gives it
+def read_part(path:Path, key:str, kind=Estimate)->Part: # key: as `what_is_evaluated` gives it
     "What was kept; raises `ValueError` for a file that is damaged, or of another evaluation"
     try:
         with safe_open(path, 'pt') as f:
             header = f.metadata() or {}
-            tensors = {name: f.get_tensor(name) for name in Estimate._fields}
+            tensors = {name: f.get_tensor(name) for name in kind._fields}
     except (SafetensorError, OSError):
         raise ValueError("it is damaged") from None
     if header.pop('digest', None) != digest([sorted(header.items()), tensors]): raise ValueError("it is damaged")
     if header.get('key') != key: raise ValueError("it is of another evaluation")
-    return Part(Estimate(**tensors), float(header['seconds']))
+    return Part(kind(**tensors), float(header['seconds']))
 
 class Ledger:
     "Estimates of one image after the other; as a context, it keeps what is done where an evaluation breaks off"
     def __init__(self, folder=None, key:str='', # none: nothing is kept; as `what_is_evaluated` gives it
-                 fresh:bool=False):             # begin anew
-        self.key, self.parts, self.seconds = key, [], 0.
+                 fresh:bool=False, kind=Estimate): # begin anew; the named tuple that it holds
+        self.key, self.kind, self.parts, self.seconds = key, kind, [], 0.
         self.path = Path(folder) / f'{hashlib.sha256(key.encode()).hexdigest()[:16]}.part' if folder else None
         if self.path and self.path.exists() and not fresh: self._go_on()
-        self.n = sum(len(part.nelbo) for part in self.parts) # images done
+        self.n = sum(part[0].shape[-1] for part in self.parts) # images done
         self.kept = self.began = time.monotonic()
         self.before = self.seconds # those of earlier sittings
 
     def _go_on(self):
         "Take up what was kept, where it can be"
         try:
-            found, self.seconds = read_part(self.path, self.key)
+            found, self.seconds = read_part(self.path, self.key, self.kind)
             self.parts = [found]
-            n = len(found.nelbo)
+            n = found[0].shape[-1]
             self._say(f"{n} images were done already: going on ({shown(self.path)}; --fresh begins anew)")
         except ValueError as e:
             self._say(f"{shown(self.path)} isn't gone on with: {e}")
 
     def _say(self, text): print(text, file=sys.stderr)
 
-    def add(self, part:Estimate):
+    def add(self, part):
         "Some more images"
-        self.parts.append(Estimate(*(v.cpu() for v in part)))
-        self.n += len(part.nelbo)
+        self.parts.append(self.kind(*(v.cpu() for v in part)))
+        self.n += part[0].shape[-1]
         if time.monotonic() > self.kept + _WRITES: self.keep()
 
     @property
-    def found(self)->Estimate:
+    def found(self):
         "Of all images so far"
-        return Estimate(*(torch.cat(parts, -1) for parts in zip(*self.parts)))
+        return self.kind(*(torch.cat(parts, -1) for parts in zip(*self.parts)))
 
     def keep(self):
         "Write the file, where there is anything to write; a disk that doesn't take it is no reason to stop"

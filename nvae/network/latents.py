@@ -79,20 +79,29 @@ class LatentGroup(nn.Module):
         base = self.unflow(z) if self.flows_in_prior else z
         return (base - prior.mean) / prior.sigma
 
-    def infer(self, s, h, eps:torch.Tensor)->Inferred: # eps: noise (B, z, h, w)
-        "z drawn from the posterior, and what it costs"
+    @property
+    def is_exact(self)->bool:
+        "Is the KL known in closed form? Both sides are normal where there is no flow, or the same one on both"
+        return self.flows_in_prior or not self.flows
+
+    def infer_each(self, s, h, eps:torch.Tensor)->Inferred: # eps: noise (B, z, h, w); all of that shape
+        "`infer`, with the nats of each variable by itself"
         prior = self.prior(h)
         posterior = self.posterior(s, h, prior)
         base = posterior.from_noise(eps)
         z = self.flow(base)
-        z_of_prior = base if self.flows_in_prior else z
-        def total(nats): return nats.sum((1, 2, 3))
-        log_q = total(posterior.log_prob(base))
-        log_p = total(prior.log_prob(z_of_prior))
-        # both are normal where there is no flow, or the same one on both sides: then the KL is known in closed form
-        exact = self.flows_in_prior or not self.flows
-        kl = total(kl_divergence(posterior, prior)) if exact else log_q - log_p
+        log_q = posterior.log_prob(base)
+        log_p = prior.log_prob(base if self.flows_in_prior else z)
+        kl = kl_divergence(posterior, prior) if self.is_exact else log_q - log_p
         return Inferred(z, kl, log_q, log_p)
+
+    def infer(self, s, h, eps:torch.Tensor)->Inferred: # eps: noise (B, z, h, w)
+        "z drawn from the posterior, and what it costs"
+        each = self.infer_each(s, h, eps)
+        def total(nats): return nats.sum((1, 2, 3))
+        log_q, log_p = total(each.log_q), total(each.log_p)
+        kl = total(each.kl) if self.is_exact else log_q - log_p
+        return Inferred(each.z, kl, log_q, log_p)
 
     def merge(self, h, z):
         "The next top-down state"

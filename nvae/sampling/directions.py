@@ -4,20 +4,21 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'VERSION', 'encoded', 'MeanNoise', 'mean_noise', 'difference_of_means', 'in_groups', 'move',
-           'slide', 'orthogonal', 'Principal', 'principal_directions', 'Direction', 'About', 'direction_path',
-           'save_direction', 'load_direction', 'example_noise', 'images_in', 'picked_images',
-           'labelled_noise']
+           'slide', 'orthogonal', 'Principal', 'principal_directions', 'on_plane', 'Direction', 'About',
+           'direction_path', 'save_direction', 'load_direction', 'Slide', 'vectors_hash', 'slide_along',
+           'total_of', 'directions_in', 'direction_between', 'images_in', 'labelled_noise']
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-imports
+import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -31,10 +32,8 @@ from ..network.model import NVAE, prior_noise
 from ..noise import check_latents, fold_temperature
 from ..runs.checkpoint import is_hash_of, model_hash, refuse_not_finite
 from .encode import encode_images, groups_named, parts_of_files
-from .explore import PART, Descent, descend
+from .explore import PART, Descent, GroupNames, descend
 from .latents import check_kept, open_latents
-from .provenance import read_picks
-from .recipe import from_text
 from .sample import picture_of
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-mean
@@ -134,6 +133,18 @@ def principal_directions(noise:list, n:int)->list: # G tensors (N, z, h, w): of 
         found.append(Principal(_in_groups_again(d, [e[0].cpu() for e in noise]), (value / values.sum()).item()))
     return found
 
+# %% ../../nbs/4_using/08_directions.ipynb #directions-plane
+def on_plane(noise:list)->torch.Tensor: # tensors (N, z, h, w) of some groups: latents or noise of images → (N, 2)
+    "Coordinates of images along their two principal directions; raises `BadInput` for fewer than 3 images"
+    N = len(noise[0])
+    if N < 3: raise BadInput(f"a map of {N} images says nothing: give 3 at least")
+    rows = torch.cat([e.flatten(1).cpu().double() for e in noise], 1)
+    rows = rows - rows.mean(0)
+    values, Q = torch.linalg.eigh(rows @ rows.T)
+    Q = Q[:, [-1, -2]]
+    Q = Q * Q.gather(0, Q.abs().argmax(0, keepdim=True)).sign()
+    return (Q * values[[-1, -2]].clamp(min=0).sqrt()).float()
+
 # %% ../../nbs/4_using/08_directions.ipynb #directions-file
 @dataclass(eq=False)
 class Direction:
@@ -193,19 +204,60 @@ def _opened(path):
         raise BadInput(f"{where} is no direction that nvae wrote, or it is damaged") from None
     return about, vectors
 
+# %% ../../nbs/4_using/08_directions.ipynb #directions-slides
+@dataclass(frozen=True)
+class Slide:
+    "How far along a direction that was saved"
+    __pydantic_config__ = dict(extra='forbid', allow_inf_nan=False) # where a file says one
+    file: Annotated[str, Field(max_length=4000)] # of the direction
+    amount: Annotated[float, Field(ge=-100, le=100)] = 1.0
+    groups: GroupNames | None = None # that move; None: all
+    sha256: Annotated[str, Field(max_length=64)] | None = None # of its vectors, as `vectors_hash` gives it
+
+def vectors_hash(vectors:list)->str: # G tensors
+    "SHA-256 of a direction's numbers"
+    digest = hashlib.sha256()
+    for v in vectors: digest.update(v.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+def slide_along(name, model:NVAE, amount:float=1., groups=None)->Slide: # a direction's name, or its file
+    "A slide, sure of its direction; raises `BadInput` where there is none, or one of another model"
+    vectors = load_direction(name, model).vectors
+    return Slide(str(direction_path(name)), amount, None if groups is None else tuple(groups), vectors_hash(vectors))
+
+def total_of(model:NVAE, slides)->list: # of `Slide` → G tensors (z, h, w)
+    "The sum of all; raises `BadInput` where a file is gone, or isn't what it was"
+    total = [torch.zeros(shape) for shape in model.cfg.latent_shapes]
+    for one in slides:
+        vectors = in_groups(model.cfg, _vectors_of(one, model), one.groups)
+        total = [t + one.amount * v for t, v in zip(total, vectors)]
+    return total
+
+def _vectors_of(one, model):
+    "The vectors of a slide's direction; where their hash is known, that of the model needn't be taken"
+    if one.sha256 is None: return load_direction(one.file, model).vectors
+    path = direction_path(one.file)
+    if not path.is_file(): raise BadInput(f"the direction {printable(shown(path))} isn't there any more")
+    _, vectors = _opened(path)
+    if vectors_hash(vectors) != one.sha256: raise BadInput(f"{printable(shown(path))} is another direction by now")
+    return vectors
+
+def directions_in(folder, model:NVAE)->dict: # name → file
+    "The directions of a model that lie in a folder, by name; files of other models and other files are left out"
+    sha256, found = model_hash(model), {}
+    for path in sorted(given_path(folder, 'folder').glob('*.direction')):
+        try: about, _ = _opened(path)
+        except BadInput: continue
+        if about.sha256 == sha256: found[path.stem] = path
+    return found
+
+def direction_between(model:NVAE, name:str, start, end, made:dict|None=None)->Direction: # images (n, C, H, W), each
+    "The direction from some images to others; raises `BadInput` where their means are the same"
+    means = [mean_noise(encoded(model, [x])) for x in (start, end)]
+    about = dict(made or {}, images=[mean.n for mean in means])
+    return Direction(name, difference_of_means(*means), model_hash(model), about)
+
 # %% ../../nbs/4_using/08_directions.ipynb #directions-where
-def example_noise(model:NVAE, where, # a folder, LATENTS:LABEL, or a file of picks
-                  progress=False)->Iterator: # a bar with the time left; yields G tensors (B, z, h, w)
-    "The noise of examples; raises `BadInput` where there are none; files that are no images are counted in a warning"
-    path = given_path(where, 'folder')
-    if path.is_dir(): return encoded(model, images_in(path, model.cfg, progress))
-    if path.suffix == '.json': return encoded(model, picked_images(path, model.cfg))
-    file, _, label = str(where).rpartition(':')
-    if not file.endswith('.safetensors'): raise BadInput(_NO_EXAMPLES.format(printable(shown(path))))
-    return labelled_noise(model, file, label)
-
-_NO_EXAMPLES = "{} is neither a folder of images, nor LATENTS.safetensors:LABEL, nor a file of picks (.json)"
-
 def images_in(folder:Path, cfg:ModelConfig, progress=False)->Iterator: # yields (B, C, H, W) in [0, 1]
     "The images in a folder and its sub-folders; raises `BadInput` where there are none"
     source, skipped, where = parts_of_files(folder, cfg), [], printable(shown(folder))
@@ -218,12 +270,6 @@ def images_in(folder:Path, cfg:ModelConfig, progress=False)->Iterator: # yields 
     if len(skipped) == n_files:
         raise BadInput(f"none of the files in {where} can be read as an image ({named(skipped, 3)})")
     for remark in about_skipped(skipped, n_files): warnings.warn(f"{where}: {remark}")
-
-def picked_images(path, cfg:ModelConfig)->Iterator: # yields (1, C, H, W) in [0, 1]
-    "The pictures in a file of picks; raises `BadInput` where there are none"
-    picks = read_picks(path)['picks']
-    if not picks: raise BadInput(f"{printable(shown(path))} holds no picks")
-    return (from_text(pick['png'], cfg) for pick in picks)
 
 def labelled_noise(model:NVAE, file, label:str)->Iterator: # yields G tensors (B, z, h, w)
     "The noise of all images of a label in a file of latents; raises `BadInput` where there are none, or not all groups"

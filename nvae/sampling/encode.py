@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,6 +107,9 @@ class ImageParts(NamedTuple):
     part: Callable # number → `ImagePart`
     key: list      # plain values, which tell these images from others
     others: Sequence = () # names of what was no file
+    names: Sequence = ()  # of all images, files that are none counted too
+    labels: Sequence = () # likewise: the sub-folders, where they come from files
+    image: Callable | None = None # place among the names → (1, C, H, W)
 
 def parts_of_files(where, m:ModelConfig)->ImageParts: # a folder, an image file, or several files
     "Image files as the model would see them; raises `BadInput` where there is no folder, or no file"
@@ -117,7 +120,8 @@ def parts_of_files(where, m:ModelConfig)->ImageParts: # a folder, an image file,
     for name, path in zip(files.names, files.paths):
         about = os.stat(path)
         stamps.append([name, about.st_size, about.st_mtime_ns])
-    return ImageParts(sizes, lambda i: _read_some(files, some[i], m), [files.root, stamps], files.others)
+    return ImageParts(sizes, lambda i: _read_some(files, some[i], m), [files.root, stamps], files.others,
+                      files.names, files.labels, lambda i: read_image(files.paths[i], m, files.names[i]))
 
 class ImageFiles(NamedTuple):
     "Image files of a person"
@@ -173,11 +177,14 @@ def parts_of_batches(batches:Batches, what:str)->ImageParts: # the data set's na
     "The images of one split of the data, numbered"
     numbers = [batches.indices(0, step).tolist() for step in range(len(batches))]
     sizes = [len(some) for some in numbers]
+    names = [[f'{what}/{number:06d}' for number in some] for some in numbers]
 
     def part(i):
-        names = [f'{what}/{number:06d}' for number in numbers[i]]
-        return ImagePart(batches.batch(0, i), names)
-    return ImageParts(sizes, part, [what, batches.pixels.info.get('sha256')])
+        return ImagePart(batches.batch(0, i), names[i])
+    def image(i):
+        step, place = divmod(i, batches.batch_size)
+        return batches.batch(0, step)[place:place + 1]
+    return ImageParts(sizes, part, [what, batches.pixels.info.get('sha256')], names=list(chain(*names)), image=image)
 
 def image_parts(images, m:ModelConfig): # as for `encode_images`; yields `ImagePart`
     "Images from anywhere"

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['GroupNames', 'PART', 'Descent', 'descend', 'Change', 'change_noise', 'resample', 'explore', 'difference',
-           'cell_at', 'parse_cell', 'noise_walk', 'reconstruct']
+           'change_size', 'cell_at', 'parse_cell', 'noise_walk', 'Channel', 'Pad', 'Desk', 'desk_noise',
+           'pad_noise', 'reconstruct']
 
 # %% ../../nbs/4_using/01_explore.ipynb #14-explore-003
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -128,6 +129,11 @@ def difference(images:torch.Tensor, before:torch.Tensor, gain:float=2.0)->torch.
     "What changed since `before` (as many images, or one for all), amplified; 0.5 where nothing did"
     return (.5 + gain * (images - before)).clamp(0, 1)
 
+# %% ../../nbs/4_using/01_explore.ipynb #explore-size
+def change_size(images:torch.Tensor, before:torch.Tensor)->float: # (n, C, H, W), (1, C, H, W) in [0, 1]; 0 to 1
+    "How much images differ from the one that they were before: root of the mean squared difference"
+    return (images - before).square().mean().sqrt().item()
+
 # %% ../../nbs/4_using/01_explore.ipynb #14-explore-033
 def cell_at(cfg:ModelConfig, group:int, y:int, x:int)->tuple: # of a pixel → (row, column) of the group's latent
     "The cell of a group's latent that lies under a pixel; raises `BadInput` outside the image"
@@ -166,6 +172,59 @@ def noise_walk(model:NVAE, noise:list, # G tensors (1, z, h, w): of one image
         params = descend(model, on_circle, groups[0], above).params
         frames.append(picture_of(model, params, temperature, pixels, seed))
     return torch.cat(frames)
+
+# %% ../../nbs/4_using/01_explore.ipynb #explore-desk
+class Channel(NamedTuple):
+    "What one group listens to"
+    source: Literal['A', 'B', 'seed'] = 'A'
+    amount: Annotated[float, Field(ge=0, le=10)] = 1.0 # factor on its noise
+    seed: Seed = 0 # of the noise, where that is the source
+
+@dataclass(frozen=True)
+class Pad:
+    "A point between two directions of fresh noise"
+    __pydantic_config__ = dict(extra='forbid', allow_inf_nan=False) # where a file says one
+    x: Annotated[float, Field(ge=-10, le=10)] = 0.
+    y: Annotated[float, Field(ge=-10, le=10)] = 0.
+    seed: Seed = 0                    # of the two directions
+    groups: GroupNames | None = None  # that move; None: all
+
+@dataclass(frozen=True)
+class Desk:
+    "The noise of one image, put together by hand"
+    __pydantic_config__ = dict(extra='forbid', allow_inf_nan=False)
+    channels: Annotated[tuple[Channel, ...], Field(max_length=400)] # one per group, coarse to fine
+    pad: Pad = Pad()
+
+    def __post_init__(self):
+        "Channels may be given as plain triples"
+        object.__setattr__(self, 'channels', tuple(Channel(*channel) for channel in self.channels))
+
+    def sources(self)->set:
+        "Those that some group listens to"
+        return {channel.source for channel in self.channels}
+
+def desk_noise(cfg:ModelConfig, desk:Desk, images:dict|None=None, # 'A' and 'B' → G tensors (1, z, h, w): their noise
+              )->list: # G tensors (1, z, h, w), folded
+    "Noise as a desk mixes it; raises `BadInput` for another number of groups, or an image that isn't there"
+    if len(desk.channels) != cfg.total_groups:
+        raise BadInput(f"a desk of {len(desk.channels)} channels: this model has {cfg.total_groups} groups")
+    images, mixed = images or {}, []
+    for g, (source, amount, seed) in enumerate(desk.channels):
+        if source != 'seed' and source not in images:
+            raise BadInput(f"group {g} listens to image {source}, which isn't there")
+        noise = draw_noise(cfg, 1, seed) if source == 'seed' else images[source]
+        mixed.append(amount * noise[g])
+    return pad_noise(cfg, mixed, desk.pad)
+
+def pad_noise(cfg:ModelConfig, noise:list, pad:Pad)->list: # G tensors (1, z, h, w), before and after
+    "Noise moved to a point of the pad; raises `BadInput` for groups that aren't there"
+    length = math.sqrt(1 + pad.x**2 + pad.y**2)
+    moved = list(noise)
+    for g in groups_named(cfg, pad.groups):
+        u, v = fresh_noise(cfg, 2, pad.seed)[g].to(noise[g]).split(1)
+        moved[g] = (noise[g] + pad.x * u + pad.y * v) / length
+    return moved
 
 # %% ../../nbs/4_using/01_explore.ipynb #14-explore-059
 @torch.no_grad()

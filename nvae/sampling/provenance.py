@@ -23,9 +23,9 @@ from ..config import Frozen, Seed
 from ..errors import MOST_IMAGES, BadInput, explain_validation, printable
 from ..files import given_path, read_json, shown
 from ..network.model import NVAE
-from ..plots.pictures import image_grid, read_png_meta, save_png
+from ..plots.pictures import MOST_SCALE, image_grid, read_png_meta, save_png, tile_scale
 from ..runs.checkpoint import METHOD, OWN_MODELS, is_hash_of, load_model, model_hash, own_models
-from .recipe import Recipe, draw_all
+from .recipe import MOST_PIXELS, Recipe, draw_all
 
 # %% ../../nbs/engine/sharing/01_provenance.ipynb #14b-recipe-025
 def provenance(model:NVAE, file,  # the model and the file it came from, as the person named it
@@ -57,9 +57,13 @@ def with_images(r:Recipe, other:dict)->Recipe: # text → another text
     images = tuple(other.get(text, text) for text in r.start.images)
     return replace(r, start=replace(r.start, images=images))
 
-def save_drawing(model:NVAE, file, recipes:list, path, **grid)->Path: # grid: arguments of `image_grid`
-    "Draw recipes and save them as one PNG that carries them"
+def save_drawing(model:NVAE, file, recipes:list, path, # as for `provenance`, and where
+                 tile_size:int|None=None, # pixels that an image has at least; None: `TILE_SIZE`, or as it was restored
+                 **grid)->Path:           # arguments of `image_grid`
+    "Draw recipes and save them as one PNG that carries them; raises `BadInput` as `draw_all` does"
     images = draw_all(model, recipes)
+    if tile_size or not any(r.restoration for r in recipes):
+        grid = dict(scale=tile_scale(images, tile_size)) | grid
     return save_png(image_grid(images, **grid), path, provenance(model, file, recipes, grid=grid))
 
 PICKS = 'nvae.picks' # the format of a file of picks: dict(format, made: as `provenance`, seed, picks)
@@ -72,7 +76,7 @@ class Grid(Frozen):
     "Arguments of `image_grid`, as a file says them"
     n_cols: Annotated[int, Field(ge=1, le=MOST_IMAGES)] | None = None
     pad: int = Field(default=2, ge=0, le=64)
-    scale: int = Field(default=1, ge=1, le=16)
+    scale: int = Field(default=1, ge=1, le=MOST_SCALE)
     labels: Labels | None = None
     row_labels: Labels | None = None
 
@@ -165,6 +169,8 @@ def like(file_of,               # a PNG, or a file of picks, that nvae saved
     _tell_differences(name, said, recipes, model)
     with with_threads(said.threads):
         images = draw_all(model, recipes)
+    if images[:, 0].numel() * said.grid.scale**2 > MOST_PIXELS:
+        raise BadInput(f"{name} says that it was enlarged {said.grid.scale} times, to more than a picture holds")
     return Again(images, recipes, meta.get('grid', {}), meta, model)
 
 def _check_grid(grid, n, name):

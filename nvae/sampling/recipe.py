@@ -24,8 +24,9 @@ from ..network.model import NVAE
 from ..noise import draw_noise, fold_temperature, noise_in_parts
 from ..plots.pictures import png, to_pil
 from ..runs.checkpoint import METHOD
+from .directions import Slide, slide, total_of
 from .encode import encode_images, groups_named, one_by_one
-from .explore import Change, GroupNames, descend, difference, noise_walk, resample
+from .explore import Change, Desk, GroupNames, descend, desk_noise, difference, noise_walk, resample
 from .interpolate import by_scale, interpolate
 from .restore import Restoration, answers
 from .sample import are_finite, draw_images
@@ -71,6 +72,8 @@ class Recipe:
     passage: Passage | None = None  # from one of `start` to the other: the first, n − 2 steps, the second
     walk: bool = False              # the images are frames of a round trip through the noise of the one change
     restoration: Restoration | None = None # an image to restore; the images are its answers, at its own size
+    desk: Desk | None = None        # the noise is put together by hand; A and B are the images of `start`
+    slides: Annotated[tuple[Slide, ...], Field(max_length=400)] = () # the one image slides along directions
     method: int = field(default=METHOD, compare=False) # by which it was drawn
 
     def __post_init__(self):
@@ -85,7 +88,9 @@ class Recipe:
             raise BadInput("a passage needs two images to begin with: from the one to the other")
         if self.start and self.start.n_coarse is not None and len(self.start.images) != 2:
             raise BadInput("two images are mixed, and this recipe has one")
-        others = self.start, self.passage, self.walk, self.changes, self.variants_of is not None
+        if self.slides and (self.changes or not self.from_one):
+            raise BadInput("one image slides along directions: of a seed (variants_of), or one to start with")
+        others = self.start, self.passage, self.walk, self.changes, self.desk, self.variants_of is not None
         if self.restoration and any(others): raise BadInput("an image is restored by itself, without other changes")
         if self.method > METHOD:
             raise BadInput(f"this was drawn by a newer nvae, by method {self.method}: install that version")
@@ -101,13 +106,13 @@ class Recipe:
     @property
     def from_one(self)->bool:
         "All images begin as one and the same"
-        return self.start is not None or self.variants_of is not None
+        return self.start is not None or self.desk is not None or self.variants_of is not None
 
     @property
     def beginning(self)->'Recipe':
         "Of variants and walks: what their first walk down the groups depends on"
         n = 1 if self.from_one else self.n
-        return replace(self, n=n, changes=(), difference=0., index=None, walk=False, pixels='mean')
+        return replace(self, n=n, changes=(), slides=(), difference=0., index=None, walk=False, pixels='mean')
 
     @property
     def estimation(self)->tuple:
@@ -122,7 +127,9 @@ class Recipe:
     def plain(self)->dict:
         "Plain values, as they come back from JSON; what earlier versions didn't know is left out where it is None"
         values = asdict(self)
-        if self.restoration is None: del values['restoration']
+        for name in ('restoration', 'desk'):
+            if values[name] is None: del values[name]
+        if not self.slides: del values['slides']
         return json.loads(json.dumps(values))
 
     @classmethod
@@ -172,14 +179,18 @@ def from_text(text:str, cfg:ModelConfig)->torch.Tensor: # (1, C, H, W) in [0, 1]
     return read_image(content, cfg, 'the image that the recipe begins with')
 
 def _start_noise(model, r):
-    "The noise of what a recipe begins with: a batch, one of the seed's images, an image, or two mixed by scale"
-    if r.start is not None:
-        seed = r.seed if r.start.sampled else None
-        images = [from_text(text, model.cfg) for text in r.start.images]
-        first, *second = (encode_images(model, image, 'noise', seed).zs for image in images)
-        return first if r.start.n_coarse is None else by_scale(model.cfg, first, second[0], r.start.n_coarse)
+    "The noise of what a recipe begins with: a batch, one of the seed's images, an image, or several mixed"
+    first, *second = _encoded(model, r) if r.start else [None]
+    if r.desk is not None: return desk_noise(model.cfg, r.desk, dict(zip('AB', [first, *second])) if first else {})
+    if first: return first if r.start.n_coarse is None else by_scale(model.cfg, first, second[0], r.start.n_coarse)
     if r.variants_of is None: return draw_noise(model.cfg, r.n, r.seed)
     return [e[-1:] for e in draw_noise(model.cfg, r.variants_of + 1, r.seed)]
+
+def _encoded(model, r)->list:
+    "The noise of the images that a recipe begins with"
+    seed = r.seed if r.start.sampled else None
+    images = [from_text(text, model.cfg) for text in r.start.images]
+    return [encode_images(model, image, 'noise', seed).zs for image in images]
 
 def _begun(model, r, kept):
     "That noise and the walk down it, from `kept` where it is there; one is kept"
@@ -207,6 +218,11 @@ def _variants(model, r, noise, above):
     images = blanked(changed(r.changes, r.n))
     return difference(images, blanked(changed(())), r.difference) if r.difference else images
 
+def _slid(model, r, noise, above):
+    "The image after it has slid along directions"
+    amounts = torch.ones(r.n)
+    return slide(model, noise, total_of(model, r.slides), amounts, None, r.temperature, r.pixels, r.seed, above)
+
 def _walk(model, r, noise, above):
     "Frames of a round trip through the noise of the one change"
     change = r.changes[0]
@@ -222,6 +238,7 @@ def drawn(model:NVAE, r:Recipe,
     if r.restoration: return blanked(answers(model, r.restoration, r.n, r.temperature, r.seed))
     noise, above = _begun(model, r, {} if kept is None else kept)
     if r.kind == 'walk': return blanked(_walk(model, r, noise, above))
+    if r.slides: return blanked(_slid(model, r, noise, above))
     return _variants(model, r, noise, above)
 
 def draw(model:NVAE, recipe:Recipe,

@@ -20,7 +20,7 @@ from ..files import replacing
 from ..network.elbo import likelihood_unit, quoted, reconstruction
 from ..network.model import NVAE
 from ..noise import seed_from
-from ..plots.pictures import image_grid
+from ..plots.pictures import image_grid, tile_scale
 from ..runs.checkpoint import save_checkpoint, save_model
 from ..runs.folder import RunDir, append_metrics, read_metrics, write_status
 from ..sampling.encode import active_units
@@ -174,7 +174,7 @@ def preview(state:TrainState, model:NVAE):
 def show_images(state, name, images):
     "Write a grid of images (N, C, H, W) to images/, and send them to the tracker"
     with replacing(state.run.images/f"{name}-{state.progress.step:07}.png") as beside:
-        image_grid(images, n_cols=8, scale=2).save(beside, format='png')
+        image_grid(images, n_cols=8, scale=tile_scale(images)).save(beside, format='png')
     in_colour = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
     pixels = (in_colour.float().cpu()*255).round().byte().numpy() # uint8 (N, H, W, 3), as trackers want them
     for tracker in state.accelerator.trackers:

@@ -1,5 +1,8 @@
 "Servers and pages for the browser tests. Every test keeps screenshots under test-output/browser."
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -7,12 +10,24 @@ from chromium import find_chromium
 from hands import Page, asked, run
 from playwright.sync_api import sync_playwright
 
-from nvae.boards.server import BOARDS, Server, with_parameters
+from nvae.boards.server import BOARDS, Server, app_notebook, with_parameters
 from nvae.config import Config, ModelConfig
 from nvae.network.model import NVAE
 from nvae.runs.checkpoint import save_model
 
 SIZE = dict(width=1280, height=1300)
+SPIN = 'import os; tests = os.getppid()\nwhile os.getppid() == tests: pass'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def other_work():
+    "With BUSY=1 every core has other work while the tests run, as on the machine of somebody who trains"
+    n_cores = os.cpu_count() if os.environ.get('BUSY') else 0
+    busy = [subprocess.Popen([sys.executable, '-c', SPIN]) for _ in range(n_cores)]
+    yield
+    for process in busy:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope='session')
@@ -82,7 +97,7 @@ def app(project, tmp_path, chromium):
     def start(name, **parameters):
         theme = 'dark' if name in ('cherry', 'interpolate') else 'light'
         values = dict(FILE='demo32', ITERATIONS=2, RUNS=str(project / 'runs')) | parameters
-        notebook = with_parameters(name, tmp_path, **values)
+        notebook = app_notebook(name, tmp_path, theme, **values)
         opened.append(Server('voila', notebook, more=[f'--theme={theme}'], OMP_NUM_THREADS='1'))
         opened.append(chromium.new_context(viewport=SIZE))
         view = Page(opened[-1], f'voila-{theme}-{name}', opened[-2])

@@ -75,6 +75,10 @@ class Page:
     # --- hands
     def press(self, text): self.page.locator('.nvae-board').get_by_role('button', name=text, exact=True).click()
 
+    def unfold(self, name='More'):
+        "Show the controls under More, or what stands behind ⋯"
+        self.press(name)
+
     def grid(self, caption): return self.page.locator(f'.nvae-grid:has([aria-label="{caption}"])')
 
     def tiles(self, caption): return self.grid(caption).locator('.nvae-tile')

@@ -38,6 +38,7 @@ def test_sample(board, home):
     focused(page, 'image 7')
     after(lambda: page.keyboard.press('n'))
     after(lambda: page.keyboard.press('b'))
+    view.unfold()
     after(lambda: page.get_by_label('pixels').select_option('sample'))
     after(lambda: page.get_by_label('pixels').select_option('mean'))
     after(lambda: view.press('temperatures'))
@@ -59,6 +60,7 @@ def test_models(lab, home, project):
     view = lab('sample')
     page = view.page
     menu, path = page.get_by_label('model'), page.get_by_placeholder('or the path')
+    view.unfold('⋯')
     view.after(CAPTION, lambda: menu.select_option('small'))
     page.wait_for_selector('text=small: 16×16, RGB, 2 + 2 groups in 2 scales, on CPU')
     view.after(CAPTION, lambda: view.press('⟳'))

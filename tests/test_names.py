@@ -1,0 +1,106 @@
+"A run by its name in place of its file, models that are still trained, and what opens in the browser"
+import os
+from contextlib import contextmanager
+
+import pytest
+from small_models import small_run
+
+from nvae.boards import server
+from nvae.boards.controls import ModelPicker
+from nvae.boards.session import find_model, list_models
+from nvae.errors import BadInput
+from nvae.plots.pictures import read_png_meta
+from nvae.runs.checkpoint import load_model, model_file, model_hash
+from nvae.runs.folder import RunDir, run_lock, write_status
+
+
+@pytest.fixture
+def cats(tmp_path):
+    "The model of a run called cats, in the folder where the commands run"
+    return small_run(tmp_path / 'runs', 'cats', n_groups=1)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    "What would have been served to a browser: (server, notebook or folder, page, what is said)"
+    seen = []
+
+    def serve(kind, place, page='', about='', **env):
+        seen.append((kind, place.read_text() if place.is_file() else place, page, about))
+        if place.is_dir(): seen.append(sorted(path.name for path in place.iterdir()))
+    monkeypatch.setattr(server, 'serve', serve)
+    return seen
+
+
+def test_every_verb_takes_the_name_of_a_run(nvae, cats, opened):
+    assert nvae('info', 'cats').stdout == nvae('info', cats).stdout
+    picture = nvae('sample', 'cats', 0.7, 0, '--n', 1).stdout.strip()
+    assert picture == 'cats-t0.7-seed0.png'
+    assert read_png_meta(picture)['model'] == 'runs/cats/cats.model', 'it is found from elsewhere too'
+    assert nvae('sample', '--like', picture).returncode == 0
+    assert nvae('encode', 'cats', picture, 'latents.safetensors').returncode == 0
+    assert nvae('export', 'cats', 'copy.model').returncode == 0
+    assert nvae('cherry', 'cats', 0.7).returncode == 0
+    assert nvae('step', 'cats', picture).returncode == 0
+    (_, cherry, *_), (_, step, *_) = opened
+    assert str(cats) in cherry and str(cats) in step and f'IMAGE = \\"{os.path.abspath(picture)}' in step
+
+
+def test_a_run_gives_its_newest_model_or_else_its_best_checkpoint(cats, tmp_path, monkeypatch):
+    run = RunDir(cats.parent)
+    monkeypatch.chdir(run.path)  # the folder of runs is above
+    assert model_file('cats') == model_file(run.path) == cats
+    for later, name in enumerate(('last.model', 'cats.checkpoint', 'cats.best.checkpoint'), 1):
+        (run.path / name).write_bytes(cats.read_bytes())
+        os.utime(run.path / name, (10**10 + later,) * 2)
+    assert model_file('cats') == run.path / 'last.model'
+    cats.unlink()
+    (run.path / 'last.model').unlink()
+    assert model_file('cats') == run.best
+    run.best.unlink()
+    assert model_file('cats') == run.checkpoint
+    for name, says in {'dogs': 'no file dogs', '.': 'that of a folder', '..': 'that of a folder'}.items():
+        with pytest.raises(BadInput, match=says):
+            model_file(name)
+    small_run(tmp_path / 'runs', 'demo', n_groups=1)
+    assert model_hash(load_model('demo')) != model_hash(load_model(tmp_path / 'runs/demo/demo.model'))
+    (run.path / 'cats').write_bytes(b'a file of that name comes first')
+    with pytest.raises(BadInput, match='neither a .model'):
+        load_model('cats')
+
+
+@contextmanager
+def training(run, **said):
+    "Somebody is at a run"
+    with run_lock(run):
+        write_status(run, state='training', **said)
+        yield
+    run.status.unlink()
+
+
+def test_a_model_that_is_still_trained_is_not_chosen_by_itself(cats, tmp_path):
+    runs = tmp_path / 'runs'
+    newer = small_run(runs, 'dogs', n_groups=1)
+    os.utime(newer, (10**10,) * 2)
+    assert find_model(None, runs) == newer
+    with training(RunDir(newer.parent), epoch=8.6, epochs=32.):
+        assert find_model(None, runs) == cats
+        assert [*list_models(runs)][:2] == ['cats', 'dogs']
+        picker = ModelPicker(runs)
+        assert picker.menu.value == str(cats)
+        assert picker.menu.options[:2] == (('cats', str(cats)), ('dogs (training, epoch 8 of 32)', str(newer)))
+        picker.value = 'dogs'
+        assert picker.menu.value == str(newer)
+        with training(RunDir(cats.parent)):
+            assert find_model(None, runs) == newer, 'there is no other'
+    assert find_model(None, runs) == newer
+
+
+def test_lab_says_what_it_opens_and_shows_the_folder_where_one_is(nvae, opened, tmp_path):
+    (tmp_path / 'mine.ipynb').touch()
+    assert nvae('lab').returncode == 0
+    (_, root, page, about), inside = opened
+    assert inside == sorted(['book', tmp_path.name])
+    assert page.startswith('lab/tree/book/nbs/index.ipynb?file-browser-path=')
+    assert page.endswith(tmp_path.name) and str(tmp_path) in about and 'index.ipynb' in about
+    assert not root.exists() and (tmp_path / 'mine.ipynb').exists()
