@@ -395,11 +395,52 @@ def test_mixing_takes_all_from_one_at_the_ends(runs):
     assert not none_coarse.equal(all_coarse)
 
 
-def test_only_faces_have_factors(tmp_path):
+def test_only_faces_have_factors_by_themselves(tmp_path):
     model_file(tmp_path, 'digits', DataConfig(dataset='mnist'), image_channels=1)
-    board = ExploreBoard('digits', iterations=1, runs=tmp_path).wait()
-    board.know()
+    board = ExploreBoard('digits', iterations=1, runs=tmp_path, tab='who knows what')
     says(board, 'mnist')
+    for number in range(40):
+        label = tmp_path / 'labels' / ('dark' if number % 2 else 'light')
+        label.mkdir(parents=True, exist_ok=True)
+        shade = 20 + number if number % 2 else 160 + number
+        Image.new('L', (16, 16), shade).save(label / f'{number}.png')
+    board.set(folder=str(tmp_path / 'labels'))
+    assert board.wait().table.value.count('<tr>') == 2
+    assert '<td class="nvae-chance">0.5' in board.table.value
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_every_tab_of_the_exploring_board_draws_what_comes_out_again(kind, tmp_path):
+    model_file(tmp_path, **KINDS[kind])
+    board = ExploreBoard('small', iterations=1, n=2, runs=tmp_path).wait()
+    drop_numbered_faces(board)
+    board.set(tab='mixing desk', desk={0: ['seed', .8, 3], 1: ['B', .5]}, pad=[1., -.5])
+    check_comes_out_again(board)
+    board.set(tab='map', map_groups=[0])
+    board.wait().set(map=dict(these=[0, 1], those=[2, 3]), name='other')
+    assert board.values()['these'] == board.values()['those'] == 'map'
+    board.make_direction()
+    board.wait().set(tab='directions', start='a sample', slides=dict(other=[2., 1, 3]))
+    check_comes_out_again(board)
+    board.set(tab='restore', strokes=[[.1, .4, .5, .6, .5]], answers=2)
+    if kind == 'flows':
+        says(board, "it can't restore images")
+    else:
+        check_comes_out_again(board)
+
+
+def test_a_walk_in_place_leaves_the_picture_and_the_way_back(runs):
+    board = ExploreBoard('small', iterations=1, n=3, runs=runs).wait()
+    before, steps = board.shown(), len(board.history)
+    board.set(walking='2')
+    board.wait()
+    assert board.grid.film_of == [2 * 4, FRAMES, board.ms_per_frame]
+    assert board.shown() is before and len(board.history) == steps
+    board.vary()
+    board.wait()
+    assert board.grid.film_of[0] == 2 * 4  # it goes on beside the new variants
+    board.set(walking='')
+    assert board.grid.film_of == []
 
 
 def test_new_needs_chance(board):

@@ -434,6 +434,7 @@ class ExploreBoard(PairBoard):
 
     def make_direction(self):
         "A direction from these examples to those, saved under its name"
+        if not self.ready: return self.draw() # it says what is missing
         self.note.say('')
         self.status.say('encoding examples', 'busy')
         self.newest.submit(partial(self._make, self.values()))
