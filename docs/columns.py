@@ -8,7 +8,6 @@ import tokenize
 from typing import NamedTuple
 
 COLUMNS = 100
-STEP = ' ' * 4
 OPENING, CLOSING = '([{', ')]}'
 VALUE = re.compile(r'''(\s*(?:return |raise |\w+ = ))(\w*(["']).*\3)''')  # a string outside brackets
 COMPOUND = 'if', 'for', 'while', 'with', 'def', 'class', 'else', 'elif', 'try', 'except', 'finally'
@@ -26,10 +25,23 @@ class Break(NamedTuple):
 
 def tokens(source):
     "The tokens of a source; raises `tokenize.TokenError` or `IndentationError` where it is no Python"
-    return list(tokenize.generate_tokens(io.StringIO(source).readline))
+    found, begun = [], []  # begun: the beginnings of f-strings that are not yet at their end
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        kind = tokenize.tok_name[token.type]  # from Python 3.12 on, f-strings come in parts
+        if kind == 'FSTRING_START': begun.append(token)
+        elif kind == 'FSTRING_END':
+            first = begun.pop()
+            if not begun: found.append(whole_string(first, token, source))
+        elif not begun: found.append(token)
+    return found
 
 
-def is_statement(before): return all(t.type in (tokenize.INDENT, tokenize.DEDENT) for t in before)
+def whole_string(first, last, source):
+    "An f-string as one token, from its beginning and its end"
+    lines = source.split('\n')[first.start[0] - 1:last.end[0]]
+    lines[-1] = lines[-1][:last.end[1]]
+    text = '\n'.join([lines[0][first.start[1]:], *lines[1:]])
+    return tokenize.TokenInfo(tokenize.STRING, text, first.start, last.end, first.line)
 
 
 def brackets_before(every, row):

@@ -34,7 +34,7 @@ function render({model, el}) {
   const zoomed = make('div', 'nvae-pic')
   const title = make('p', '')
   const close = make('button', '', {textContent: 'Close', type: 'button'})
-  const zoom = make('dialog', 'nvae-zoom', {}, zoomed, title, close)
+  const zoom = make('dialog', 'nvae-zoom', {}, zoomed, title)
   const chooser = make('input', '', {type: 'file', accept: 'image/*'})
   const hint = make('span', '')
   const drop = make('label', 'nvae-drop', {}, hint, chooser)
@@ -42,7 +42,10 @@ function render({model, el}) {
   el.classList.toggle('nvae-fit', get('fit'))
   data.lmSuppressShortcuts = 'true'
   data.serial = 0
-  el.append(body, drop, zoom)
+  const hold = make('button', 'nvae-film', {type: 'button', hidden: true})
+  el.append(body, hold, drop, zoom)
+  if (Object.keys(get('actions')).length) zoom.append(offers('button', () => seen))
+  zoom.append(close)
 
   // --- what is sent
   function send(event, details = {}, buffers = []) {
@@ -85,9 +88,37 @@ function render({model, el}) {
   }
 
   // --- tiles
+  // On a tile, which is a button itself, words are for the pointer alone; keys and the large image do the same
+  function word(tag, text, title, act) {
+    const button = make(tag, '', {textContent: text, title, ariaHidden: tag === 'button' ? null : true})
+    button.onclick = e => {
+      e.stopPropagation()
+      act()
+    }
+    return button
+  }
+
+  // What a finger can do that doesn't drag
+  function shifters(i) {
+    const back = word('span', '◂', 'one place back', () => { if (i > 0) send('move', {start: i, to: i - 1}) })
+    const on = word('span', '▸', 'one place on', () => { if (i < get('n') - 1) send('move', {start: i, to: i + 1}) })
+    return make('span', 'nvae-offers', {}, back, word('span', '✕', 'take it out', () => send('remove', {index: i})), on)
+  }
+
+  // What else can be done with an image
+  function offers(tag, index) {
+    const words = Object.entries(get('actions')).map(([name, text]) => {
+      return word(tag, text, text, () => send('act', {index: index(), name}))
+    })
+    return make('span', 'nvae-offers', {}, ...words)
+  }
+
   function newTile(i) {
     const closer = make('span', 'nvae-look', {textContent: '⤢', title: 'look closer (z)', ariaHidden: true})
-    const parts = [make('span', 'nvae-pic'), make('span', 'nvae-mark'), make('span', 'nvae-box'), closer]
+    const key = make('kbd', 'nvae-key', {ariaHidden: true})
+    const parts = [make('span', 'nvae-pic'), make('span', 'nvae-mark'), make('span', 'nvae-box'), key, closer]
+    if (get('sortable')) parts.push(shifters(i))
+    if (Object.keys(get('actions')).length) parts.push(offers('span', () => i))
     const tile = make('div', 'nvae-tile', {tabIndex: i === at ? 0 : -1, draggable: get('sortable')}, ...parts)
     tile.setAttribute('role', 'button')
     tile.onfocus = () => { at = i }
@@ -134,12 +165,15 @@ function render({model, el}) {
       if (rows.length && i % columns === 0) children.push(labels[i / columns] || make('span', ''))
       children.push(tile)
     })
+    for (let i = n; i < get('places'); i++) children.push(make('span', 'nvae-empty', {ariaHidden: true}))
     body.replaceChildren(...children)
     if (had && n) focus(at)
   }
 
   function dressTile(tile, i) {
-    const [pic, badge, frame] = tile.children
+    const [pic, badge, frame, key] = tile.children
+    key.textContent = i + 1
+    key.hidden = !get('keycaps') || i >= DIGITS.length
     const box = get('box')
     place(pic, i)
     badge.textContent = mark(i)
@@ -203,33 +237,45 @@ function render({model, el}) {
 
   function endFilm() {
     if (!film) return
-    clearInterval(film.timer)
+    runs(false)
     URL.revokeObjectURL(film.address)
     film = null
+    hold.hidden = true
   }
+
+  // Every film can be stopped: a walk by the ▶ of its row, any other by a button below it
+  function runs(yes) {
+    const [, n, ms] = get('film_of')
+    const next = () => {
+      film.at = (film.at + 1) % n
+      frame(film.at)
+    }
+    clearInterval(film.timer)
+    film.timer = yes ? setInterval(next, ms) : null
+    hold.hidden = !n || get('heads').length > 0
+    hold.textContent = yes ? 'Pause' : 'Play'
+    hold.setAttribute('aria-label', yes ? 'pause the film' : 'play the film')
+  }
+  hold.onclick = () => { if (film) runs(!film.timer) }
 
   function play() {
     const bytes = get('film')
-    const [, n, ms] = get('film_of')
+    const [, n] = get('film_of')
     if (!n) return endFilm()
     if (film?.bytes === bytes) return frame(film.at)
     endFilm()
     film = {bytes, address: URL.createObjectURL(new Blob([bytes])), at: 0}
-    if (matchMedia('(prefers-reduced-motion: reduce)').matches) {
-      film.at = Math.floor(n / 2)
-      return frame(film.at)
-    }
-    film.timer = setInterval(() => {
-      film.at = (film.at + 1) % n
-      frame(film.at)
-    }, ms)
+    const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches
+    if (isCalm) film.at = Math.floor(n / 2)
+    frame(film.at)
+    runs(!isCalm)
   }
 
   // --- as large as there is room: --fit says whether the height counts, too
   function size() {
     if (!get('fit') || !el.clientWidth) return get('size')
     const columns = get('columns')
-    const rows = Math.ceil(get('n') / columns)
+    const rows = Math.ceil(Math.max(get('n'), get('places')) / columns)
     const widest = above() ? 0 : Math.max(0, ...[...body.querySelectorAll('.nvae-row')].map(label => label.scrollWidth))
     const wide = (el.clientWidth - 2 * EDGE - (widest && widest + GAP)) / columns - GAP
     if (getComputedStyle(el).getPropertyValue('--fit').trim() !== 'both') return Math.max(LEAST, Math.floor(wide))
@@ -249,7 +295,7 @@ function render({model, el}) {
     const n = get('n')
     const rows = get('row_labels')
     const columns = get('columns')
-    const shape = `${columns},${rows.length},${get('sortable')}`
+    const shape = `${columns},${rows.length},${get('sortable')},${get('places')}`
     if (tiles.length !== n || data.shape !== shape) {
       data.shape = shape
       newTiles(n, columns, rows)
@@ -261,7 +307,9 @@ function render({model, el}) {
     play()
     hint.textContent = get('drop')
     drop.hidden = !get('drop')
-    body.hidden = !n
+    body.hidden = !n && !get('places')
+    el.classList.toggle('nvae-dim', get('dim'))
+    body.style.setProperty('--aspect', get('aspect'))
   }
 
   // A picture is shown once it is decoded, and only if no other was asked for meanwhile: nothing flickers

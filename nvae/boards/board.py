@@ -19,7 +19,7 @@ import anywidget
 import ipywidgets as W
 import traitlets as T
 
-from .controls import Line, ModelPicker, Temperatures, boxed, button, number, row
+from .controls import Line, ModelPicker, Number, Temperatures, boxed, button, number
 from .copying import Copyable, Download, MadeBy, TakeAway, arrangement
 from .grid import ImageGrid, page_file
 from .session import Drawing, Newest, Studio, Superseded, asked, forget_oldest
@@ -32,14 +32,17 @@ class Panel(W.VBox):
     "Controls with names, set by hand or from code, and the way back; `draw(remember)` of a subclass follows a change"
     controls: dict # name → widget with a value; there before `Panel` is made
     passive = ()   # names of controls that the picture doesn't depend on
+    live = ()      # names of controls that speak while they are moved
 
     def __init__(self, children:list):
         super().__init__(children)
         self.quiet = 0    # above 0: nothing is drawn when a control changes
         self.history = [] # what was asked for, each as `values()`
         self.at = -1      # where in it we are
+        self.by_hand = '' # name of the control that is being changed by hand
+        self.dragged = '', 0. # name of the one whose move is the newest step of the way, and when that was
         for name, control in self.controls.items():
-            if name not in self.passive: control.observe(self._changed, 'value')
+            if name not in self.passive: control.observe(partial(self._changed, name), 'value')
 
     def values(self)->dict: # name → plain value
         "What is asked for"
@@ -54,7 +57,14 @@ class Panel(W.VBox):
         before = self.drawn_from()
         try: self.put_all(values)
         finally:
-            if self.drawn_from() != before: self.draw()
+            if self.drawn_from() != before or self.has_failed(): self.draw()
+
+    def has_failed(self)->bool:
+        "Is the picture not the one that was asked for last?"
+        return False
+
+    def say_nearest(self, name:str):
+        "A control was changed: say where it took another value than the one that was asked for"
 
     def put_all(self, values:dict):
         "Set controls without drawing; raises `BadInput` at the first name or value that isn't possible"
@@ -77,10 +87,6 @@ class Panel(W.VBox):
         except (T.TraitError, ValueError, TypeError): raise BadInput(impossible) from None
         if control.value != value: raise BadInput(f"{impossible}; {control.value!r} is the nearest that is")
 
-    def row_of(self, *names):
-        "Some of the controls, in a row"
-        return row(*[self.controls[name] for name in names])
-
     @contextmanager
     def without_drawing(self):
         "Controls may change inside"
@@ -88,14 +94,22 @@ class Panel(W.VBox):
         try: yield
         finally: self.quiet -= 1
 
-    def _changed(self, _):
-        if not self.quiet: self.draw()
+    def _changed(self, name, _):
+        if self.quiet: return
+        self.by_hand = name
+        try: self.draw()
+        finally: self.by_hand = ''
+        self.say_nearest(name)
 
     def remember(self, values:dict):
         "One more step of the way, unless it is where we are; what once came after is forgotten"
         if self.at >= 0 and self.history[self.at] == values: return
-        self.history[self.at + 1:] = [values]
+        moved = self.by_hand if self.by_hand in self.live else ''
+        name, when = self.dragged
+        goes_on = moved and moved == name and time.monotonic() - when < 1 # a slider's way is one step
+        self.history[self.at + (0 if goes_on else 1):] = [values]
         self.at = len(self.history) - 1
+        self.dragged = moved, time.monotonic()
 
     def back(self):
         "What was seen before"
@@ -152,6 +166,7 @@ def unused(path:Path)->Path:
 class Board(Panel):
     "A model, controls, a picture; drawing is done beside, and the newest request wins"
     kind = 'sample'
+    live = ('temperature',)
     hotkeys = dict(n='new', b='back', f='forward', s='save')
     title = 'Board'
     rail = 'temperature', 'n', 'seed' # names of the controls that matter most, from the top
@@ -165,6 +180,10 @@ class Board(Panel):
         self.ready = False # is the model that was asked for loaded?
         self.drawn = {}    # serial number → `Drawing`, the newest last
         self.ms = None     # that the last picture took
+        self.so_far = ''   # what the status says, without the passes of an estimation
+        self.last_told = 0. # when it last told one
+        self.complaints = {} # name of a control → the line below it that says what it caused
+        self.studio.tell = self._tell_pass
         self.frame = Frame(self.tabs)
         self.made_by, self.copy_path = MadeBy(), Copyable(name='the path', shown=False)
         self.origins = {} # text of an image → `Origin`
@@ -178,10 +197,15 @@ class Board(Panel):
         self.back_button = button('◂ Back', 'what was there before (b)', self.back)
         self.forward_button = button('Forward ▸', 'and again what came after (f)', self.forward)
         body = boxed('body', self.all_controls(), boxed('stage', *self.view()))
-        super().__init__([self.frame, *self.header(), boxed('said', self.status, self.note, self.copy_path), body])
+        stop = button('✕', 'stop: leave the picture as it is', self.stop)
+        stop.add_class('nvae-stop')
+        said = boxed('said', self.status, stop, self.note, self.copy_path)
+        super().__init__([self.frame, *self.header(), said, body])
         self.add_class('nvae-board')
         self.add_class(f'nvae-{self.kind}')
         self.controls['file'].again.on_click(lambda _: self.reload())
+        for name, control in self.controls.items():
+            if isinstance(control, Number): control.observe(lambda _, name=name: self.say_nearest(name), 'said')
         self.frame.on_page = lambda _: self.tell_page()
         values = dict(file=str(file or ''), temperature=temperature, iterations=iterations, seed=seed, n=n, **values)
         self._begin(values)
@@ -203,7 +227,7 @@ class Board(Panel):
         code.add_class('nvae-for-code')
         dots.add_class('nvae-for-menu')
         self.about.add_class('nvae-what')
-        line = boxed('header', title, self.controls['file'], self.about, keys, code, dots)
+        line = boxed('header', title, *self.named(['file']), self.about, keys, code, dots)
         keys_table = boxed('keys', W.HTML(self.keys_table()))
         return [line, keys_table, boxed('code', self.made_by), boxed('menu', *self.menu())]
 
@@ -216,8 +240,24 @@ class Board(Panel):
         return boxed('rail', primary, ways, *self.named(self.in_rail()), more, folded, boxed('acts', *self.buttons()))
 
     def named(self, names)->list: # of controls; a widget stands for itself
-        "Controls by their names"
-        return [self.controls[name] if isinstance(name, str) else name for name in names]
+        "Controls by their names, each with a line for what it causes"
+        known = {id(control): name for name, control in self.controls.items()}
+        placed = []
+        for one in names:
+            control = self.controls[one] if isinstance(one, str) else one
+            placed.append(control)
+            if id(control) not in known: continue
+            line = self.complaints[known[id(control)]] = Line()
+            line.add_class('nvae-complaint')
+            placed.append(line)
+        return placed
+
+    def say_nearest(self, name:str):
+        "Where a number was outside its range: say so below it, and above the picture"
+        said = getattr(self.controls.get(name), 'said', '')
+        line = self.complaints.get(name)
+        if line and line.text != said: line.say(said)
+        if said: self.note.say(said)
 
     def in_rail(self)->list: # names of controls, or widgets
         "What stands in the rail"
@@ -249,12 +289,14 @@ class Board(Panel):
         with self.without_drawing():
             wrong = [error for name, value in values.items() if (error := self._refused(name, value))]
         self.draw() # the first picture
+        for name in values: self.say_nearest(name)
         if wrong: self.note.fail(wrong[0])
 
     def _refused(self, name, value):
         "Set a control; the error where the value isn't possible"
         try: self.put(name, value)
-        except BadInput as error: return error
+        except BadInput as error:
+            if not getattr(self.controls.get(name), 'said', ''): return error # the nearest number is used, and said
 
     # --- what a board of one kind says for itself
     def own_controls(self)->dict: # name → widget with a value
@@ -321,7 +363,11 @@ class Board(Panel):
         self.back_button.disabled = self.at <= 0
         self.forward_button.disabled = self.at >= len(self.history) - 1
         self.forget_note()
-        self.status.say('drawing', 'busy')
+        for line in self.complaints.values():
+            if line.look == 'error': line.say('')
+        self.so_far = 'drawing'
+        self.status.say(self.so_far, 'busy')
+        self.grid.dim = True
         self.newest.submit(partial(self._work, values))
 
     def _work(self, values, stale):
@@ -334,7 +380,28 @@ class Board(Panel):
                 if self._load(values['file']): values = {**self.values(), 'file': values['file']}
                 self._present_all(values, stale, recorded)
         except Superseded: pass
-        except Exception as e: self.status.fail(e)
+        except Exception as e: self._complain(e)
+        finally:
+            if not stale(): self.grid.dim = False
+
+    def _complain(self, error):
+        "Say what went wrong above the picture, and at the control that a message begins with"
+        self.status.fail(error)
+        name = str(error).partition(':')[0].lower()
+        if isinstance(error, BadInput) and name in self.complaints: self.complaints[name].fail(error)
+
+    def _tell_pass(self, k, of):
+        "An estimation goes on: say how far, a few times a second"
+        if time.monotonic() - self.last_told < .2: return
+        self.last_told = time.monotonic()
+        self.status.say(f'{self.so_far} · pass {k} of {of}', 'busy')
+
+    def stop(self):
+        "Leave the picture as it is"
+        if self.newest.is_idle(): return
+        self.newest.cancel()
+        self.grid.dim = False
+        self.status.say('stopped: any change, or New, goes on')
 
     def _present_all(self, values, stale, recorded):
         "Draw, and show each look as it comes"
@@ -343,15 +410,20 @@ class Board(Panel):
             if stale(): return
             self.present(drawing)
             self.tell_made(drawing)
+            self.grid.dim = False
             self.ms = 1000 * (time.perf_counter() - start)
             look = 'calm' if drawing.settled else 'busy'
-            self.status.say(self.caption(drawing, [str(w.message) for w in recorded]), look)
+            self.so_far = self.caption(drawing, [str(w.message) for w in recorded])
+            self.status.say(self.so_far, look)
 
     def _load(self, file):
         "Load the model if it is another; True if it was"
         if self.ready and file in ('', str(self.studio.file)): return False
         self.status.say('loading the model', 'busy')
-        self.studio.load(file)
+        try: self.studio.load(file)
+        except Exception as e:
+            self._keep_model(file, e)
+            raise
         self.ready = False
         loaded = str(self.studio.file)
         for past in self.history:
@@ -362,6 +434,19 @@ class Board(Panel):
         self.about.value = f'<span class="nvae-about">{html.escape(self.studio.about())}</span>'
         self.ready = True
         return True
+
+    def _keep_model(self, file, error):
+        "Another model could not be loaded: the one that is there stays named"
+        if isinstance(error, BadInput) and 'file' in self.complaints: self.complaints['file'].fail(error)
+        if self.studio.file is None: return
+        kept = str(self.studio.file)
+        for past in self.history:
+            if past['file'] == file: past['file'] = kept
+        with self.without_drawing():
+            self.controls['file'].value = kept
+
+    def has_failed(self):
+        return self.status.look == 'error'
 
     def reload(self):
         "Look for new models, and load this one's file again"

@@ -36,6 +36,7 @@ class ImageSource(W.VBox):
         self.name, self.bare = name, bare
         self.dropped = {} # name → bytes of an image file
         self.seen = None  # the image that the thumbnail shows, as text
+        self.good = ''    # what it is
         self.grid = ImageGrid(caption=f'image {name}', drop='drop an image, or click')
         self.box = W.Combobox(placeholder='a sample; or pick 1, or a path', ensure_option=False,
                               tooltip=f'image {name}: a sample where empty; or pick 1, or a path',
@@ -69,9 +70,15 @@ class ImageSource(W.VBox):
 
     def show(self, x, about:str=''): # (1, C, H, W) in [0, 1]; none: nothing yet
         "The thumbnail, and a line below it"
+        self.good = self.value or 'a sample'
         nothing = x is None or self.bare
         self.grid.show([] if nothing else x, room=136)
         self.about.value = f'<span class="nvae-status">{in_words(about)}</span>' if about else ''
+
+    def keep_last(self):
+        "What was asked for is no image: the last good one stays, and stays named"
+        self.seen = None # to be named anew
+        if self.good: self.about.value = f'<span class="nvae-status">{in_words(f"still {self.good}")}</span>'
 
 def changed_to(content:bytes, cfg)->str:
     "What had to be done to an image file before the model could take it"
@@ -115,8 +122,7 @@ class SourceBoard(Board):
         "The image of one place, at the model's size; shows it there. Raises `BadInput` where there is none."
         try: text, about = self._file(source) if source.value else self._sample(source, v, stale)
         except BadInput:
-            source.show(None)
-            source.seen = None
+            source.keep_last()
             raise
         if source.seen != text:
             source.show(from_text(text, self.studio.model.cfg), about)
