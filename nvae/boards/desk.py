@@ -51,22 +51,23 @@ class Rows(anywidget.AnyWidget):
         "Other rows; those that were there and still fit keep their values"
         kept = {}
         for name, first in values.items():
-            old = self.value.get(name, ())
-            fits = len(old) == len(fields) and all(map(fits_field, fields, old))
-            kept[name] = list(old if fits else first)
+            old = list(self.value.get(name, ()))
+            row = [*old, *list(first)[len(old):]]
+            fits = len(row) == len(fields) and all(map(fits_field, fields, row))
+            kept[name] = row if fits else list(first)
         with self.hold_sync():
             self.labels, self.fields = [], fields # nothing is checked while they change
             self.value = kept
             self.labels = list(values)
 
     def with_rows(self, changes:dict)->dict: # name → values, or the first of them alone
-        "The value with some rows changed; raises `BadInput` for rows that aren't there"
+        "The value with some rows changed; raises `BadInput` for rows that aren't there, once it is known which are"
         changed = {name: list(row) for name, row in self.value.items()}
         for name, values in changes.items():
             name = str(name)
-            if name not in changed: raise BadInput(self._unknown(name))
+            if self.labels and name not in changed: raise BadInput(self._unknown(name))
             given = list(values) if isinstance(values, (list, tuple)) else [values]
-            changed[name][:len(given)] = given
+            changed[name] = [*given, *changed.get(name, [])[len(given):]]
         return changed
 
     def _unknown(self, name):

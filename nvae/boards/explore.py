@@ -245,7 +245,9 @@ class ExploreBoard(PairBoard):
         elif v['tab'] == MAP: said = self.lay_out(v, stale)
         elif v['tab'] == RESTORE and not v['strokes']: said = self.wait_for_paint(v, stale)
         else: return super()._present_all(v, stale, recorded)
-        if not stale(): self.status.say(said)
+        if stale(): return
+        self.made_by.say('', '') # no verb makes these
+        self.status.say(said)
 
     def base(self, v, stale)->Recipe:
         "The recipe of the image that is changed"

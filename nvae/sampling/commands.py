@@ -137,6 +137,7 @@ def command_of(cfg:ModelConfig, file,  # of the model: its configuration, and it
 HOMES = {'Recipe': 'sampling.recipe', 'Start': 'sampling.recipe', 'Passage': 'sampling.recipe',
          'as_text': 'sampling.recipe', 'draw': 'sampling.recipe', 'draw_all': 'sampling.recipe',
          'explore_recipes': 'sampling.recipe', 'from_text': 'sampling.recipe', 'Change': 'sampling.explore',
+         'Desk': 'sampling.explore', 'Pad': 'sampling.explore', 'Slide': 'sampling.directions',
          'Restoration': 'sampling.restore', 'read_picks': 'sampling.provenance',
          'estimate_statistics': 'sampling.statistics'} # names that the lines may use → their modules
 
