@@ -20,17 +20,19 @@ def picks(view):
 
 def steps(view):
     "The posterior of a group in the middle"
-    view.tiles('step images').focus()
-    for _ in range(14): view.page.keyboard.press('ArrowRight')
-    view.page.wait_for_selector('text=15 of')
+    view.page.locator('.nvae-steps').get_by_role('button', name='top-down: posterior of group 2').click()
+    view.page.wait_for_selector('.nvae-told:has-text("posterior of group 2")')
 
 
-def between_faces(view):
-    "Noise, and all four ways"
-    view.after('interpolate images', lambda: view.press('all four ways'))
+def halfway(view):
+    "The slider in the middle of the way"
+    slider = view.page.get_by_label('position from A to B')
+    slider.focus()
+    for _ in range(18): view.page.keyboard.press('ArrowRight')
+    view.page.wait_for_selector('.nvae-way[data-frame="18"]')
 
 
-FIRST = dict(cherry=picks, step=steps, interpolate=between_faces)
+FIRST = dict(cherry=picks, step=steps, interpolate=halfway)
 
 
 @pytest.mark.parametrize('name', BOARDS)
