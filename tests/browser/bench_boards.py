@@ -3,7 +3,7 @@ one line of JSON, as in nbs/6_results/widgets.jsonl; `make bench-boards` measure
 
 kernel, grid    from another seed on the sampling board to nine new images in the widget, as bytes
 kernel, group   from fresh noise for one group of one image to the image as bytes; what lies above the group is kept
-browser, grid   from the release of the slider to the frame in which Chromium has drawn the new image
+browser, grid   from a move of the slider to the frame in which Chromium has drawn the new image
 
 Each is a median with quartiles after a warm-up, in milliseconds, in a process that does nothing else. Weights don't
 matter for speed, so the network is an untrained one; BatchNorm's statistics are those in the file."""
@@ -38,12 +38,12 @@ from nvae.sampling.recipe import Recipe, drawn, with_variants
 WARM_UP = 3  # slides in the browser before those that count
 HANDLE = '.nvae-board .noUi-handle'
 
-# the page's own clock: from the moment the button is let go to the animation frame after the new image is in its place
+# the page's own clock: from the move of the slider to the animation frame after the new image is in its place
 CLOCK = """() => {
   const grid = document.querySelector('.nvae-grid')
   let start = null
   window.nvaeTimes = []
-  addEventListener('pointerup', () => { start = performance.now() }, true)
+  addEventListener('pointermove', e => { if (e.buttons) start = performance.now() }, true)
   const arrived = () => {
     if (start === null) return
     const begun = start
@@ -114,7 +114,7 @@ def slide(page, by):
     x, y = handle['x'] + handle['width'] / 2, handle['y'] + handle['height'] / 2
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x + by, y, steps=3)
+    page.mouse.move(x + by, y)
     page.mouse.up()
     page.wait_for_function('n => window.nvaeTimes.length > n', arg=before, timeout=120_000)
 

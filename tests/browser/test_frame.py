@@ -31,7 +31,7 @@ def test_ten_loads_beside_other_work(app, home):
             assert view.page.locator('.nvae-temperatures .noUi-handle').count() == 2
             assert view.page.locator('.nvae-empty').count() == 4
             assert 'javascript error' not in view.page.inner_text('body')
-    assert not view.ours()
+    assert not [problem for problem in view.ours() if '/api/shutdown/' not in problem]  # Voila's own, as a page is left
 
 
 def test_a_server_that_does_not_answer(app, home):
