@@ -18,7 +18,7 @@ from .groups import Hierarchy, scales_of
 from .inputs import PairBoard
 from .session import Superseded, asked, interruptible
 from ..config import ModelConfig
-from ..errors import BadInput
+from ..errors import MOST_ON_BOARD, BadInput
 from ..evaluation.probe import face_knowledge
 from ..sampling.encode import groups_named
 from ..sampling.explore import Change, cell_at, parse_cell
@@ -89,7 +89,8 @@ class ExploreBoard(PairBoard):
             start=toggles(STARTS), **super().own_controls(),
             n_coarse=number(1, 0, 9, 'from A', 'coarse scales that come from A; the others come from B'),
             groups=Hierarchy(), place=place,
-            strength=slider(1, 0, 5, .1, 'strength', 'factor on the fresh noise: 0 gives the mean, 1 is usual'),
+            strength=slider(1, 0, MOST_ON_BOARD['strength'], .1, 'strength',
+                            'factor on the fresh noise: 0 gives the mean, 1 is usual'),
             fresh=number(0, 0, 2**31 - 1, 'variation', 'the same number gives the same fresh noise'),
             difference=choice('difference', AMPLIFIED, 'show what changed, amplified'),
             show=toggles(SHOWS, '110px'))
