@@ -47,7 +47,7 @@ PART ?= damage outputs configs commands images models official plans kills disks
 test-survive: $(READY) ## seeded trials of damage, kills and wrong inputs: 20 minutes a part at most, PART chooses; goes on where survive.jsonl stops
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/survive/run.py $(PART:%=--part %)
 
-test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila: minutes; BUSY=1 beside other work
+test-browser: $(READY) ## the boards in a real browser (Debian's chromium), on JupyterLab and Voila, in minutes; with BUSY set, beside other work
 	@BUSY=$(BUSY) $(BIN)/python -m pytest tests/browser
 
 RESULTS := nbs/6_results

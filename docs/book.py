@@ -19,6 +19,17 @@ PARTS = {  # folder of nbs/ -> its title, in reading order
     'engine': 'Engine room',
     'appendix': 'Appendix',
 }
+FOLDS = {  # a fold of the sidebar, and its folder on the site -> title, what it holds, parts of nbs/
+    'start': ('Start', 'What the kit draws, and what was measured', ['6_results']),
+    'tutorials': ('Tutorials', 'From your own pictures to a published model, and short pages for one question each',
+                  ['5_tutorials']),
+    'book': ('Book', 'How the model works, page by page',
+             ['1_idea', '2_network', '3_learning', '4_using', 'appendix']),
+    'boards': ('Boards', 'The pages that one opens and runs', ['workbench']),
+    'engine': ('Engine', 'Everything that is not the network: for whoever changes the kit', ['engine']),
+}
+MAIN_PATH = '1_idea', '2_network', '3_learning', '4_using'
+WORDS_A_MINUTE = 200
 ROOMS = {  # folder of nbs/engine/ -> its title, in reading order
     'ground': 'Ground',
     'data': 'Data',
@@ -92,8 +103,19 @@ class Chapter:
     @property
     def title(self):
         "Its first heading"
-        headings = (re.match(r'# (.+)', cell.source) for cell in self.notebook.cells if cell.cell_type == 'markdown')
+        headings = (re.match(r'# (.+)', cell.source) for cell in self.prose)
         return next((found[1].strip() for found in headings if found), self.path.stem)
+
+    @property
+    def subtitle(self):
+        "What stands below its first heading, quoted; empty where nothing does"
+        below = (re.match(r'# .+\n+> *(.+)', cell.source) for cell in self.prose)
+        return next((found[1].strip() for found in below if found), '')
+
+    @property
+    def prose(self):
+        "Its cells of prose"
+        return [cell for cell in self.notebook.cells if cell.cell_type == 'markdown']
 
     @property
     def module(self):
@@ -116,3 +138,19 @@ def chapters(root=ROOT):
     doubles = {page for page in pages if pages.count(page) > 1}
     if doubles: raise ValueError(f'two notebooks would be the page {", ".join(sorted(doubles))}')
     return sorted(every, key=lambda c: c.order)
+
+
+def words(chapter):
+    "How many words of prose a page has; code, tables of numbers and formulae in `$$` are not counted"
+    text = '\n'.join(cell.source for cell in chapter.prose)
+    text = re.sub(r'```.*?```|\$\$.*?\$\$', ' ', text, flags=re.S)
+    text = re.sub(r'\]\([^)]*\)', ']', text)
+    return len(re.findall(r'[^\W\d_][\w\'’-]*', text))
+
+
+def reading_time(pages):
+    """(hours, words) of the main path, from the idea to using a trained model
+
+    Words to the next thousand, hours to the next half: so that a sentence more doesn't change them"""
+    n = sum(words(chapter) for chapter in pages if chapter.part in MAIN_PATH)
+    return max(1, round(n / WORDS_A_MINUTE / 30)) / 2, round(n, -3)

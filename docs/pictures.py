@@ -65,14 +65,28 @@ FACES = {  # held-out faces by number, for the commands that want image files
     'gus': 1_000_014}
 
 
+class Walk(NamedTuple):
+    "Samples that change into others and back, for the first page: the frames stand in one picture, one below another"
+    n: int = 12           # faces, in rows of six
+    stops: int = 4        # sets of noise that they pass, the first of seed 0
+    steps: int = 10       # frames from one to the next
+    temperature: float = 0.7
+
+
+WALK = Walk()
+
+
 def digest(*parts):
     "A fingerprint of texts and bytes"
     return hashlib.sha256(b'\0'.join(p if isinstance(p, bytes) else str(p).encode() for p in parts)).hexdigest()[:16]
 
 
+def of_model(root=ROOT): return (root / 'models/demo.model').read_bytes()
+
+
 def of_drawing(name, root=ROOT):
     "What a drawn picture depends on: its command and the model"
-    return digest(PICTURES[name].command, (root / 'models/demo.model').read_bytes())
+    return digest(PICTURES[name].command, of_model(root))
 
 
 def training_curves(root=ROOT):
@@ -95,7 +109,7 @@ def of_board(stem, root=ROOT):
 
 def wanted(root=ROOT):
     "Every picture there should be: its name below docs/images → what it shows, as a fingerprint"
-    prints = {'train.webp': digest(training_curves(root))}
+    prints = {'train.webp': digest(training_curves(root)), 'walk.webp': digest(WALK, of_model(root))}
     prints |= {f'{name}.webp': of_drawing(name, root) for name in PICTURES}
     for name, (stem, _) in BOARDS.items():
         board = of_board(stem, root)
@@ -161,6 +175,7 @@ def remake(name, root):
     "One picture of `wanted`"
     if name.startswith('boards/'): keep_shot(name, root)
     elif name == 'train.webp': Image.open(io.BytesIO(training_curves(root))).save(root / IMAGES / name, lossless=True)
+    elif name == 'walk.webp': walk().save(root / IMAGES / name, quality=78, method=6)
     else: draw(Path(name).stem, root)
 
 
@@ -175,19 +190,58 @@ def refresh(root=ROOT):
     return old
 
 
+def one_below_another(frames):
+    "Pictures of one size as one"
+    width, height = frames[0].size
+    whole = Image.new(frames[0].mode, (width, height * len(frames)))
+    for i, frame in enumerate(frames): whole.paste(frame, (0, i * height))
+    return whole
+
+
 def figure(name, caption, options=''):
     "A picture of docs/images with its caption"
     return f'```{{figure}} /images/{name}.webp\n{options}:alt: {caption}\n\n{caption}\n```'
+
+
+def walk(walk=WALK):
+    "The frames of a `Walk`, from noise to noise on great circles, back to where it began"
+    import torch
+
+    import nvae
+    from nvae.sampling.interpolate import spherical
+    from nvae.sampling.sample import draw_images
+    from nvae.sampling.statistics import estimate_statistics, using_statistics
+    model = nvae.load('demo')
+    stops = [nvae.draw_noise(model.cfg, walk.n, seed) for seed in range(walk.stops)]
+    frames = []
+    with using_statistics(model, estimate_statistics(model, walk.temperature, seed=0)):
+        for a, b in zip(stops, [*stops[1:], stops[0]]):
+            for t in torch.linspace(0, 1, walk.steps + 1)[:-1]:
+                noise = [spherical(u, v, t) for u, v in zip(a, b)]
+                frames.append(nvae.image_grid(draw_images(model, noise, walk.temperature), n_cols=6))
+    return one_below_another(frames)
+
+
+def moving():
+    "Markdown of the walk; the style sheet shows a frame at a time, the script lets it move"
+    seeds = f'seed 0 to seed {WALK.stops - 1} and back'
+    said = f'{WALK.n} samples at temperature {WALK.temperature}, not picked, while their noise changes from {seeds}.'
+    return f'![{said}](/images/walk.webp){{.walk}}'
 
 
 def boards(chapter):
     "Markdown that shows a board's notebook as it looks when it runs, in the reader's theme"
     for name, (stem, caption) in BOARDS.items():
         if chapter == f'workbench/{stem}.ipynb':
-            light = figure(f'boards/{name}-light', caption, ':figclass: only-light\n')
-            dark = figure(f'boards/{name}-dark', caption, ':figclass: only-dark\n')
+            light, dark = (full_size(f'boards/{name}-{theme}', caption, theme) for theme in ('light', 'dark'))
             return f'{light}\n\n{dark}'
     return ''
+
+
+def full_size(name, caption, theme):
+    "A picture for one theme, that leads to itself in full size"
+    target = f'../_images/{Path(name).name}.webp'
+    return figure(name, caption, f':figclass: only-{theme}\n:target: {target}\n')
 
 
 GALLERY = '''# Gallery

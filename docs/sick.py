@@ -21,8 +21,8 @@ TRAIN = dict(epochs=3, batch_size=16, lr=.01, lr_warmup=.2, kl_warmup=1, eval_ev
 CHANGES = {  # name of the run -> what is different from the healthy one
     'healthy': dict(),
     'diverging': dict(train=dict(lr=.5, lr_warmup=0, spectral_lambda=0)),
-    'collapsed': dict(train=dict(kl_warmup=0, kl_balancing=False)),
-    'overfitting': dict(data=dict(n_train=64), train=dict(epochs=192, kl_warmup=64, lr_warmup=12.8, eval_every=8)),
+    'collapsed': dict(train=dict(kl_warmup=0, kl_balancing=False, kl_weight=10)),
+    'overfitting': dict(data=dict(n_train=16), train=dict(epochs=768, kl_warmup=256, lr_warmup=51, eval_every=32)),
 }
 
 

@@ -9,12 +9,17 @@ from posixpath import normpath
 import api
 import nbformat
 import pictures
-from book import PARTS, ROOMS, ROOT, chapters, source_address
+from book import FOLDS, PARTS, ROOMS, ROOT, chapters, source_address, unnumbered
+from columns import COLUMNS, narrow, narrow_commands
 
 STAGED = ROOT / '_proc'
 LONG_PLOT = 6  # lines of code that draw a figure and are shown
-ENGINE = 'engine/index'
-REFERENCE = 'reference/gallery', 'reference/commands', 'reference/configs', 'reference/keys', 'api/index'
+GALLERY = 'reference/gallery'
+REFERENCE = {  # generated pages -> what a reader finds there
+    'reference/commands': 'Every verb of `nvae`, with its options',
+    'reference/configs': 'The configurations that come with the kit',
+    'reference/keys': 'Every key of a configuration',
+    'api/index': 'Every module and function of the package'}
 DIRECTIVE = re.compile(r'^#\|.*\n?', re.M)
 CAPTION = re.compile(r'\A\s*\*(?![*\s])(.+?)(?<![*\s])\*(?=\s|\Z)', re.S)
 LINK = re.compile(r'(!?\[(?:`[^`]*`|[^\[\]`]|\[[^\[\]]*\])*\])\(([^()\s]+)\)')
@@ -70,7 +75,21 @@ def typed(cell):
     "The commands of a `%%bash` cell as a block of their own; of the cell itself what was printed is shown"
     commands = cell.source.partition('\n')[2].strip()
     cell.metadata['tags'] = ['remove-input']
-    return [nbformat.v4.new_markdown_cell(f'```sh\n{commands}\n```')] + [cell] * bool(cell.outputs)
+    shown = nbformat.v4.new_markdown_cell(f'```sh\n{narrow_commands(commands)}\n```')
+    return [shown] + [cell] * bool(cell.outputs)
+
+
+def fit_columns(cell):
+    "Code of at most 100 columns; lines that can't be broken are marked, and wrapped by the browser"
+    cell.source = narrow(cell.source)
+    if any(len(line) > COLUMNS for line in cell.source.splitlines()):
+        cell.metadata['tags'] = [*cell.metadata.get('tags', []), 'wraps']
+
+
+def fit_blocks(markdown):
+    "The blocks of code in prose, likewise"
+    markdown = re.sub(r'(```python\n)(.*?)(\n```)', lambda m: m[1] + narrow(m[2]) + m[3], markdown, flags=re.S)
+    return re.sub(r'(```sh\n)(.*?)(\n```)', lambda m: m[1] + narrow_commands(m[2]) + m[3], markdown, flags=re.S)
 
 
 def heading(part):
@@ -136,6 +155,7 @@ class Stager:
         labels = self.labels(chapter, cell)
         cell.source = DIRECTIVE.sub('', cell.source).strip()
         if cell.source.startswith('%%bash'): return typed(cell)
+        fit_columns(cell)
         return labels + ([cell] if cell.source or cell.outputs else [])
 
     def about(self, chapter):
@@ -146,7 +166,8 @@ class Stager:
 
     def markdown(self, chapter, cell):
         "A cell of prose for readers"
-        cell.source = self.links(chapter, cell.source)
+        cell.source = fit_blocks(self.links(chapter, cell.source))
+        if not chapter.part: cell.source = front(cell.source)
         title = re.match(r'#\s+\S.*\n+(>.*)', cell.source)
         if title:
             head, rest = cell.source[:title.start(1)], cell.source[title.end():].lstrip()
@@ -174,37 +195,60 @@ def with_board(cells, markdown):
     return [*cells[:below], nbformat.v4.new_markdown_cell(markdown), *cells[below:]]
 
 
-def toctree(caption, pages):
-    "One part of the sidebar"
-    return '\n'.join([f'```{{toctree}}\n:hidden:\n:caption: {caption}\n', *pages, '```'])
+def front(markdown):
+    "The first page: its picture moves, its three ways are boxes, its comparison can be stacked"
+    markdown = re.sub(r'^!\[[^]]*\]\(/images/samples\.webp\)', pictures.moving(), markdown, flags=re.M)
+    markdown = re.sub(r'^(?=\* \*\*Understand\b)', '{.ways}\n', markdown, flags=re.M)
+    return re.sub(r'^(?=\| \| this kit)', '{.stack}\n', markdown, flags=re.M)
 
 
-def unfolded(pages, depth):
-    "A table of contents that stands on the page"
-    return '\n'.join(['```{toctree}', f':maxdepth: {depth}', '', *pages, '```'])
+def toctree(pages):
+    "What the sidebar has below a page"
+    return '\n'.join(['```{toctree}', ':hidden:', '', *(f'/{page}' for page in pages), '```'])
 
 
-def contents(pages):
-    "The sidebar: the parts of the book, the engine room as one folded entry, then what is generated"
-    shown = []
-    for part, title in PARTS.items():
-        inside = [c.page for c in pages if c.part == part]
-        if part == 'engine' and inside: inside = [ENGINE]
-        if inside: shown.append(toctree(title, inside))
-    return '\n\n'.join([*shown, toctree('Reference', REFERENCE)])
+def table_of_contents(title, said, entries):
+    "A page that unfolds in the sidebar, with a line for each page below it; entries: page -> line"
+    lines = [f'* {{doc}}`/{page}`{": " * bool(line)}{line}' for page, line in entries.items()]
+    subtitle = f'\n{{.subtitle}}\n{said}\n' if said else ''
+    return f'# {title}\n{subtitle}\n' + '\n'.join(lines) + f'\n\n{toctree(entries)}\n'
 
 
-def engine_pages(pages):
-    "The page that unfolds the engine room, and a page for each of its rooms: name -> text"
-    engine = [c for c in pages if c.part == 'engine']
-    if not engine: return {}
-    rooms = [room for room in ROOMS if any(c.room == room for c in engine)]
-    children = [f'/{c.page}' for c in engine if not c.room] + [f'/engine/{room}/index' for room in rooms]
-    said = '{.subtitle}\nEverything that is not the network: for whoever changes the kit'
-    texts = {f'{ENGINE}.md': f'# Engine room\n\n{said}\n\n{unfolded(children, 2)}\n'}
-    for room in rooms:
-        inside = [f'/{c.page}' for c in engine if c.room == room]
-        texts[f'engine/{room}/index.md'] = f'# {ROOMS[room]}\n\n{unfolded(inside, 1)}\n'
+def contents(texts):
+    "The sidebar: one entry for each fold that has pages; texts: as `fold_pages` gives them"
+    return toctree(f'{fold}/index' for fold in [*FOLDS, 'reference'] if f'{fold}/index.md' in texts)
+
+
+def subtitles(pages):
+    "Pages with what they say of themselves"
+    return {chapter.page: chapter.subtitle for chapter in pages}
+
+
+def divided(pages, titles, key, folder):
+    "(entries, pages) of a fold whose pages lie in named divisions, each of which unfolds too"
+    entries, texts = {}, {}
+    for division, title in titles.items():
+        inside = [chapter for chapter in pages if key(chapter) == division]
+        if not inside: continue
+        page = f'{folder}/{unnumbered(division)}/index'.removeprefix('/')
+        entries[page] = ' · '.join(chapter.title for chapter in inside)
+        texts[f'{page}.md'] = table_of_contents(title, '', subtitles(inside))
+    return entries, texts
+
+
+def fold_pages(pages):
+    "The pages of which the sidebar is made: name -> text"
+    texts = {'reference/index.md': table_of_contents('Reference', 'Looked up rather than read', REFERENCE)}
+    for fold, (title, said, parts) in FOLDS.items():
+        inside = [chapter for chapter in pages if chapter.part in parts]
+        entries, more = subtitles(chapter for chapter in inside if not chapter.room), {}
+        if fold == 'start': entries = {GALLERY: 'Pictures by the small model, each with its command'} | entries
+        if fold == 'book':
+            entries, more = divided(inside, {part: PARTS[part] for part in parts}, lambda c: c.part, '')
+        if fold == 'engine':
+            rooms, more = divided(inside, ROOMS, lambda c: c.room, 'engine')
+            entries |= rooms
+        if entries: texts |= {f'{fold}/index.md': table_of_contents(title, said, entries)} | more
     return texts
 
 
@@ -215,11 +259,12 @@ def write(path, text):
 
 def write_chapters(stager, target):
     "The pages of the book; the front page holds the contents"
+    folds = fold_pages(stager.chapters)
     for chapter in stager.chapters:
         notebook = stager.notebook(chapter)
-        if not chapter.part: notebook.cells.append(nbformat.v4.new_markdown_cell(contents(stager.chapters)))
+        if not chapter.part: notebook.cells.append(nbformat.v4.new_markdown_cell(contents(folds)))
         write(target / f'{chapter.page}.ipynb', nbformat.writes(notebook))
-    for page, text in engine_pages(stager.chapters).items(): write(target / page, text)
+    for page, text in folds.items(): write(target / page, text)
 
 
 def stage(target=STAGED, root=ROOT):

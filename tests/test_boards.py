@@ -1,4 +1,5 @@
 "What every board does with bad input; exploring and interpolating, driven by code where a notebook can't show it"
+import shlex
 from pathlib import Path
 
 import ipywidgets as W
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 from small_models import small_run
 
+import nvae.boards.board
 import nvae.boards.session
 from nvae.boards.cherry import CherryBoard
 from nvae.boards.explore import FRAMES, ExploreBoard
@@ -140,6 +142,54 @@ def test_an_image_is_kept_in_the_picture_once(board):
     assert all(len(recipe['start']['images']) == 2 for recipe in meta['recipes'])
 
 
+def check_what_is_said_makes_it(board, folder):
+    "The code, and the command where there is one, make what the board saves, pixel for pixel; the verb"
+    saved = np.asarray(Image.open(board.wait().save(folder / 'saved.png')))
+    there = {}
+    exec(board.made_by.code.text, there)
+    assert np.array_equal(np.asarray(there['picture']), saved)
+    line = board.made_by.command.text
+    if not line:
+        assert 'nvae sample --like' in board.made_by.instead.value
+        return ''
+    out = folder / 'by_command.png'
+    assert main([*shlex.split(line)[1:], '--out', str(out)]) == 0
+    assert np.array_equal(np.asarray(Image.open(out)), saved)
+    return line.split()[1]
+
+
+def test_what_a_board_says_makes_its_picture(runs, tmp_path):
+    sample = SampleBoard('small', temperature=(.8, .6), iterations=1, seed=4, n=3, runs=runs, pixels='sample')
+    assert check_what_is_said_makes_it(sample, tmp_path) == 'sample'
+    sample.set(show='BatchNorm')
+    assert check_what_is_said_makes_it(sample, tmp_path) == ''
+    for name in 'a', 'b':
+        (tmp_path / f'{name}.png').write_bytes(face(ord(name)))
+    ends = {name: str(tmp_path / f'{name}.png') for name in ('a', 'b')}
+    interpolate = InterpolateBoard('small', iterations=1, n=3, runs=runs)
+    check_what_is_said_makes_it(interpolate, tmp_path)
+    interpolate.set(**ends)
+    assert check_what_is_said_makes_it(interpolate, tmp_path) == 'interpolate'
+    cherry = CherryBoard('small', iterations=1, n=4, runs=runs).wait()
+    cherry.pick(2)
+    interpolate.set(a='pick 1', sampled=True)
+    assert check_what_is_said_makes_it(interpolate, tmp_path) == ''
+
+
+def test_what_goes_to_the_browser_is_what_is_saved(runs, tmp_path):
+    cherry = CherryBoard('small', iterations=1, n=4, runs=runs).wait()
+    cherry.pick(1)
+    saved = cherry.save(tmp_path / 'picks.png')
+    for file in saved, saved.with_suffix('.json'):
+        taken = cherry.take(file.suffix)
+        assert (taken.name, taken.content) == (file.name, file.read_bytes())
+    assert cherry.note.text == 'picks.json went to the browser'
+    cherry.save()
+    assert cherry.copy_path.text == str((runs / 'small/pictures/picks.png').resolve())
+    cherry.next()
+    assert (cherry.wait().note.text, cherry.copy_path.text) == ('', '')
+
+
 @pytest.mark.parametrize('content, said', [
     (b'', 'is empty'),
     (b'notes', "can't be read as an image"),
@@ -152,7 +202,7 @@ def test_a_file_that_is_no_image(board, content, said):
     drop(place, 'bad.png', content, size=len(content))
     says(board, said)
     if content:
-        assert place.grid.n == 0
+        assert 'still a sample' in place.about.value
     drop(place, 'good.png', face())
     assert board.wait().note.text == ''
     assert board.status.look == 'calm'
@@ -177,6 +227,29 @@ def test_every_button_answers_in_words_where_there_is_no_model(kind, tmp_path, n
             board.wait()
         assert 'Error' not in str(error.value), button.description
         assert 'Error' not in board.note.text, button.description
+
+
+@pytest.mark.parametrize('kind', ALL)
+def test_no_widget_is_made_while_it_draws(kind, runs, monkeypatch):
+    "A page of Voila that is being opened would miss it"
+    made = []
+
+    class Counted(nvae.boards.board.Newest):
+        def submit(self, request):
+            def watched(stale):
+                W.Widget.on_widget_constructed(made.append)
+                try:
+                    request(stale)
+                finally:
+                    W.Widget.on_widget_constructed(None)
+
+            super().submit(watched)
+
+    monkeypatch.setattr(nvae.boards.board, 'Newest', Counted)
+    temperature = .7 if kind == 'cherry' else (.7, .9)
+    board = ALL[kind]('small', temperature, iterations=1, runs=runs)
+    gone_on = board.newest.wait(60)
+    assert not made and gone_on is None
 
 
 @pytest.mark.parametrize('kind', ALL)
@@ -243,6 +316,23 @@ def test_values_that_are_not_possible(board):
         type(board)('small', temperature=-1, runs=board.studio.runs).wait()
 
 
+def test_what_went_wrong_stands_at_its_control_and_the_last_good_stays_named(runs):
+    board = ExploreBoard('small', iterations=1, n=2, start='an image', runs=runs).wait()
+    place, kept = board.sources[0], board.values()['file']
+    drop(place, 'good.png', face())
+    board.wait()
+    board.set(a='gone.png')
+    says(board, 'gone.png')
+    assert 'gone.png' in board.complaints['a'].text
+    assert 'still dropped good.png' in place.about.value
+    board.set(a='', file=str(runs / 'nowhere.model'))
+    says(board, 'no file')
+    assert 'nowhere.model' in board.complaints['file'].text
+    assert board.values()['file'] == kept
+    board.set(seed=3)
+    assert board.wait().complaints['a'].text == ''
+
+
 def test_a_model_that_vanished(board, runs):
     (runs / 'small/small.model').unlink()
     board.set(seed=5)
@@ -305,11 +395,52 @@ def test_mixing_takes_all_from_one_at_the_ends(runs):
     assert not none_coarse.equal(all_coarse)
 
 
-def test_only_faces_have_factors(tmp_path):
+def test_only_faces_have_factors_by_themselves(tmp_path):
     model_file(tmp_path, 'digits', DataConfig(dataset='mnist'), image_channels=1)
-    board = ExploreBoard('digits', iterations=1, runs=tmp_path).wait()
-    board.know()
+    board = ExploreBoard('digits', iterations=1, runs=tmp_path, tab='who knows what')
     says(board, 'mnist')
+    for number in range(40):
+        label = tmp_path / 'labels' / ('dark' if number % 2 else 'light')
+        label.mkdir(parents=True, exist_ok=True)
+        shade = 20 + number if number % 2 else 160 + number
+        Image.new('L', (16, 16), shade).save(label / f'{number}.png')
+    board.set(folder=str(tmp_path / 'labels'))
+    assert board.wait().table.value.count('<tr>') == 2
+    assert '<td class="nvae-chance">0.5' in board.table.value
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_every_tab_of_the_exploring_board_draws_what_comes_out_again(kind, tmp_path):
+    model_file(tmp_path, **KINDS[kind])
+    board = ExploreBoard('small', iterations=1, n=2, runs=tmp_path).wait()
+    drop_numbered_faces(board)
+    board.set(tab='mixing desk', desk={0: ['seed', .8, 3], 1: ['B', .5]}, pad=[1., -.5])
+    check_comes_out_again(board)
+    board.set(tab='map', map_groups=[0])
+    board.wait().set(map=dict(these=[0, 1], those=[2, 3]), name='other')
+    assert board.values()['these'] == board.values()['those'] == 'map'
+    board.make_direction()
+    board.wait().set(tab='directions', start='a sample', slides=dict(other=[2., 1, 3]))
+    check_comes_out_again(board)
+    board.set(tab='restore', strokes=[[.1, .4, .5, .6, .5]], answers=2)
+    if kind == 'flows':
+        says(board, "it can't restore images")
+    else:
+        check_comes_out_again(board)
+
+
+def test_a_walk_in_place_leaves_the_picture_and_the_way_back(runs):
+    board = ExploreBoard('small', iterations=1, n=3, runs=runs).wait()
+    before, steps = board.shown(), len(board.history)
+    board.set(walking='2')
+    board.wait()
+    assert board.grid.film_of == [2 * 4, FRAMES, board.ms_per_frame]
+    assert board.shown() is before and len(board.history) == steps
+    board.vary()
+    board.wait()
+    assert board.grid.film_of[0] == 2 * 4  # it goes on beside the new variants
+    board.set(walking='')
+    assert board.grid.film_of == []
 
 
 def test_new_needs_chance(board):

@@ -8,11 +8,14 @@ import pytest
 from nbformat.v4 import new_code_cell as code
 from nbformat.v4 import new_markdown_cell as prose
 from nbformat.v4 import new_notebook, new_output
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'docs'))
 import api  # noqa: E402
+import book  # noqa: E402
 import check_site  # noqa: E402
+import columns  # noqa: E402
 import readme  # noqa: E402
 import stage  # noqa: E402
 
@@ -110,12 +113,17 @@ def test_a_notebook_outside_the_parts_is_refused(tmp_path):
     with pytest.raises(ValueError, match='not in a part'): make(tmp_path, **{'9_other/00_x': [prose('# X')]})
 
 
-def test_the_engine_room_is_one_folded_entry(tmp_path):
-    stager = make(tmp_path, **{'engine/ground/00_errors': [prose('# Errors')]})
-    assert '\nengine/index\n' in stage.contents(stager.chapters)
-    rooms = stage.engine_pages(stager.chapters)
-    assert '/engine/ground/index' in rooms['engine/index.md']
-    assert '/engine/ground/errors' in rooms['engine/ground/index.md']
+def test_the_sidebar_folds(tmp_path):
+    more = {'engine/ground/00_errors': [prose('# Errors\n\n> What went wrong')],
+            'engine/00_the_house': [prose('# House')]}
+    texts = stage.fold_pages(make(tmp_path, **more).chapters)
+    sidebar = stage.contents(texts)
+    for fold in 'start', 'book', 'engine', 'reference': assert f'\n/{fold}/index\n' in sidebar
+    assert 'tutorials' not in sidebar  # there are none
+    assert '\n/network/index\n' in texts['book/index.md']
+    for page in '/network/things', '{doc}`/network/things`: What there is': assert page in texts['network/index.md']
+    for page in '/engine/the_house', '/engine/ground/index': assert f'\n{page}\n' in texts['engine/index.md']
+    assert '\n/engine/ground/errors\n' in texts['engine/ground/index.md']
 
 
 def test_reference_tells_shapes_types_defaults_returns_raises_and_source(tmp_path):
@@ -132,11 +140,73 @@ def build(tmp_path, stager):
     target = tmp_path / '_proc'
     stage.write_chapters(stager, target)
     for page, text in api.pages(stager.chapters, stager.root).items(): stage.write(target / page, text)
-    for page in stage.REFERENCE[:-1]: stage.write(target / f'{page}.md', '# A page\n')
+    for page in [*list(stage.REFERENCE)[:-1], stage.GALLERY]: stage.write(target / f'{page}.md', '# A page\n')
     home = 'nvae_home.twice=nvae.network.things.twice'
     options = ['-qW', '-c', ROOT / 'docs', '-d', tmp_path / 'trees', '-D', home]
     command = [sys.executable, '-m', 'sphinx', *options, target, tmp_path / 'out/site']
     return subprocess.run(command, capture_output=True, text=True)
+
+
+WIDE = [
+    'x = function_with_a_name(first_argument=1, second_argument=[2, 3], third_argument="three", fourth=4, fifth=5)',
+    'def f(a, # images (B, C, H, W) in [0, 1], of which there may be a hundred thousand, or one, or many others still\n'
+    '      b=1): return a',
+    'def g():\n    "A docstring that is longer than the hundred columns of a page, as it explains so much, and raises"',
+    'raise ValueError(f"{a} of {len(b)} things are not what they were, which is a pity: {{try}} again, or do not")',
+    'from some.module.of.this.package import a_first_name, a_second_name, a_third_name, a_fourth_name, a_fifth_name',
+    'if a_condition_of_some_length and another_condition_of_some_length and yet_another_one_of_these: return_value()',
+    "table = {'a key that is rather long, and its value too, as it is': a_function_of_one_argument(that_has_a_name)}"]
+
+
+@pytest.mark.parametrize('source', WIDE)
+def test_code_has_a_hundred_columns_on_a_page_and_means_the_same(source):
+    narrow = columns.narrow(source)
+    assert max(map(len, source.splitlines())) > columns.COLUMNS >= max(map(len, narrow.splitlines()))
+    assert columns.meaning(narrow) == columns.meaning(source)
+    assert columns.narrow(narrow) == narrow
+
+
+def test_what_cannot_be_broken_is_left_and_marked(tmp_path):
+    endless, magic = f'"{"x" * 110}"', f'%timeit {"f(x) " * 30}'
+    wide, shell = f'{endless}.upper()', f'nvae train quickstart {"--set key=value " * 8}'.strip()
+    page = staged(make(tmp_path, **{'2_network/05_a': [prose(f'# A\n\n```sh\n{shell}\n```'), code(wide), code(magic)]}),
+                  '2_network/05_a')
+    block, *cells = page.cells
+    assert [cell.source for cell in cells] == [wide, magic.strip()]
+    assert all('wraps' in cell.metadata['tags'] for cell in cells)
+    lines = block.source.splitlines()
+    assert max(map(len, lines)) <= columns.COLUMNS
+    assert ' '.join(line.strip(' \\') for line in lines[3:-1]) == shell
+
+
+def test_the_first_page_moves_has_three_ways_and_a_table_that_can_be_stacked():
+    text = '![Faces](/images/samples.webp)\n\n* **Understand** it\n* **Use** it\n\n| | this kit | x |\n|---|---|---|'
+    shown = stage.front(text)
+    assert '/images/walk.webp){.walk}' in shown and 'samples.webp' not in shown
+    assert '{.ways}\n* **Understand**' in shown and '{.stack}\n| | this kit' in shown
+
+
+def test_the_frames_of_the_walk_are_those_of_the_style_sheet():
+    style = (ROOT / 'docs/static/nvae.css').read_text(encoding='utf-8')
+    walk = stage.pictures.WALK
+    assert f'--frames: {walk.stops * walk.steps};' in style
+    with Image.open(ROOT / 'docs/images/walk.webp') as picture:
+        height, rest = divmod(picture.height, walk.stops * walk.steps)
+        assert not rest and f'aspect-ratio: {picture.width} / {height};' in style
+
+
+@pytest.mark.parametrize('stem', ['01_sample', '05_step_through'])
+def test_screenshots_of_boards_lead_to_their_full_size(stem):
+    shown = stage.pictures.boards(f'workbench/{stem}.ipynb')
+    assert shown.count(':target: ../_images/') == 2
+
+
+def test_reading_time_is_counted_from_the_words_of_the_main_path(tmp_path):
+    uncounted = '$$x + y$$\n```sh\nnot counted\n```'
+    text = prose('# A\n\n> b\n\n' + 'word ' * 5996 + f'[link](elsewhere/than/here.ipynb) {uncounted}')
+    pages = make(tmp_path, **{'2_network/04_things': [text], 'engine/ground/00_x': [text]}).chapters
+    assert book.words(pages[1]) == 5999
+    assert book.reading_time(pages) == (.5, 6000)
 
 
 LINK = 'href="../api/network.things.html#nvae.network.things.twice"'
@@ -197,7 +267,7 @@ def test_styles_and_size_are_looked_at(tmp_path, monkeypatch):
 
 
 def test_links_of_the_readme_are_absolute():
-    text = '[a](2_network/00_a.ipynb#Keys) ![b](../docs/images/b.webp) [c](https://c.org) [d](#here)'
+    text = '[a](2_network/00_a.ipynb#Keys) ![b](../docs/images/b.webp) [c](https://c.org) [d](#Here)'
     expected = ('[a](https://h/r/blob/main/nbs/2_network/00_a.ipynb#Keys) '
                 '![b](https://h/r/raw/main/docs/images/b.webp) [c](https://c.org) [d](#here)')
     assert readme.absolute(text, 'https://h/r/', 'main') == expected

@@ -114,9 +114,9 @@ def test_lab_says_what_it_opens_and_shows_the_folder_where_one_is(nvae, opened, 
 
 
 @pytest.mark.parametrize('args,says', {
-    'images': (['cherry', 'cats', 0.7, '--n', 400], "goes up to 100 of 'n', and 400 are asked for"),
+    'images': (['cherry', 'cats', 0.7, '--n', 400], "'--n': Input should be less than or equal to 100"),
     'passes': (['cherry', 'cats', 0.7, 501], "goes up to 500 of 'iterations'"),
-    'samples': (['sample', 'cats', 0.7, '--app', '--n', 101], "goes up to 100 of 'n'"),
+    'samples': (['sample', 'cats', 0.7, '--app', '--n', 101], "goes up to 100 of 'n', and 101 are asked for"),
     'strength': (['explore', 'cats', 0.7, '--app', '--strength', 6], "goes up to 5 of 'strength'"),
     'a seed': (['step', 'cats', '--seed', 2**31], "of 'seed'"),
     'a size of tiles': (['sample', 'cats', 0.7, '--app', '--tile-size', 64], 'leave --tile-size out'),

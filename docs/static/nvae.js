@@ -11,3 +11,29 @@ function reachable() {
 }
 addEventListener('load', reachable)
 addEventListener('resize', reachable)
+
+// The first page's picture moves, unless its reader asked for less motion; a button stops it and lets it go on.
+function letMove(picture) {
+  const button = document.createElement('button')
+  button.className = 'walk-stop'
+  const show = moves => {
+    picture.classList.add('moves')
+    picture.style.animationPlayState = moves ? 'running' : 'paused'
+    button.textContent = moves ? 'Pause' : 'Play'
+    button.setAttribute('aria-label', moves ? 'Pause the picture' : 'Play the picture')
+  }
+  button.onclick = () => show(picture.style.animationPlayState !== 'running')
+  picture.after(button)
+  show(!matchMedia('(prefers-reduced-motion: reduce)').matches)
+}
+
+// On a phone the comparison has no head; each cell says whose it is.
+function sayWhose(table) {
+  const heads = [...table.querySelectorAll('thead th')].map(e => e.textContent.trim())
+  for (const row of table.querySelectorAll('tbody tr'))
+    [...row.cells].forEach((cell, i) => { if (heads[i]) cell.dataset.of = heads[i] })
+}
+addEventListener('DOMContentLoaded', () => {
+  document.querySelectorAll('img.walk').forEach(letMove)
+  document.querySelectorAll('table.stack, .stack table').forEach(sayWhose)
+})

@@ -26,6 +26,7 @@ function render({model, el}) {
   const tabs = make('div', 'nvae-tabs', {role: 'tablist'})
   let board = null     // once the frame stands in it
   let lost = null      // when the connection was lost
+  let unname = () => {}
   el.classList.add('nvae-frame')
   el.append(banner, tabs)
 
@@ -97,6 +98,7 @@ function render({model, el}) {
     observer.observe(board.closest('.jp-WindowedPanel-outer') ?? document.documentElement)
     dress()
     fit()
+    unname = nameControls(board)
     model.send({event: 'shown'})
   }
 
@@ -113,6 +115,7 @@ function render({model, el}) {
   return () => {
     clearInterval(standing)
     clearInterval(watching)
+    unname()
     observer.disconnect()
     window.removeEventListener('resize', fit)
     model.off('change:names', newTabs)

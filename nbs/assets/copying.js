@@ -59,7 +59,7 @@ function download(model, el) {
 
   function dress() {
     button.textContent = model.get('text')
-    button.title = model.get('tooltip')
+    button.title = model.get('about')
   }
 
   // Python makes the files when they are asked for; a link that is pressed at once puts them where downloads go

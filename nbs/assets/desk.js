@@ -78,7 +78,7 @@ function render({model, el}) {
         if (field.kind === 'range') inputs.row.amount.textContent = shown(values[k])
         if (field.kind === 'range') input.setAttribute('aria-valuetext', shown(values[k]))
         const [of, wanted] = field.when ?? []
-        input.style.visibility = of === undefined || values[of] === wanted ? '' : 'hidden'
+        input.hidden = of !== undefined && values[of] !== wanted
       })
     }
   }

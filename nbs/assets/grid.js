@@ -28,12 +28,13 @@ function render({model, el}) {
   let asked = 0                // how many pictures were asked for
   let address = null           // of the picture that is shown
   let waits = get('autofocus') // is the focus still to be taken?
+  let film = null              // what plays in a tile: {address, bytes, timer}
 
   const body = make('div', 'nvae-tiles', {role: 'group'})
   const zoomed = make('div', 'nvae-pic')
   const title = make('p', '')
   const close = make('button', '', {textContent: 'Close', type: 'button'})
-  const zoom = make('dialog', 'nvae-zoom', {}, zoomed, title, close)
+  const zoom = make('dialog', 'nvae-zoom', {}, zoomed, title)
   const chooser = make('input', '', {type: 'file', accept: 'image/*'})
   const hint = make('span', '')
   const drop = make('label', 'nvae-drop', {}, hint, chooser)
@@ -42,6 +43,8 @@ function render({model, el}) {
   data.lmSuppressShortcuts = 'true'
   data.serial = 0
   el.append(body, drop, zoom)
+  if (Object.keys(get('actions')).length) zoom.append(offers('button', () => seen))
+  zoom.append(close)
 
   // --- what is sent
   function send(event, details = {}, buffers = []) {
@@ -84,9 +87,37 @@ function render({model, el}) {
   }
 
   // --- tiles
+  // On a tile, which is a button itself, words are for the pointer alone; keys and the large image do the same
+  function word(tag, text, title, act) {
+    const button = make(tag, '', {textContent: text, title, ariaHidden: tag === 'button' ? null : true})
+    button.onclick = e => {
+      e.stopPropagation()
+      act()
+    }
+    return button
+  }
+
+  // What a finger can do that doesn't drag
+  function shifters(i) {
+    const back = word('span', '◂', 'one place back', () => { if (i > 0) send('move', {start: i, to: i - 1}) })
+    const on = word('span', '▸', 'one place on', () => { if (i < get('n') - 1) send('move', {start: i, to: i + 1}) })
+    return make('span', 'nvae-offers', {}, back, word('span', '✕', 'take it out', () => send('remove', {index: i})), on)
+  }
+
+  // What else can be done with an image
+  function offers(tag, index) {
+    const words = Object.entries(get('actions')).map(([name, text]) => {
+      return word(tag, text, text, () => send('act', {index: index(), name}))
+    })
+    return make('span', 'nvae-offers', {}, ...words)
+  }
+
   function newTile(i) {
     const closer = make('span', 'nvae-look', {textContent: '⤢', title: 'look closer (z)', ariaHidden: true})
-    const parts = [make('span', 'nvae-pic'), make('span', 'nvae-mark'), make('span', 'nvae-box'), closer]
+    const key = make('kbd', 'nvae-key', {ariaHidden: true})
+    const parts = [make('span', 'nvae-pic'), make('span', 'nvae-mark'), make('span', 'nvae-box'), key, closer]
+    if (get('sortable')) parts.push(shifters(i))
+    if (Object.keys(get('actions')).length) parts.push(offers('span', () => i))
     const tile = make('div', 'nvae-tile', {tabIndex: i === at ? 0 : -1, draggable: get('sortable')}, ...parts)
     tile.setAttribute('role', 'button')
     tile.onfocus = () => { at = i }
@@ -133,36 +164,117 @@ function render({model, el}) {
       if (rows.length && i % columns === 0) children.push(labels[i / columns] || make('span', ''))
       children.push(tile)
     })
+    for (let i = n; i < get('places'); i++) children.push(make('span', 'nvae-empty', {ariaHidden: true}))
     body.replaceChildren(...children)
     if (had && n) focus(at)
   }
 
   function dressTile(tile, i) {
-    const [pic, badge, frame] = tile.children
+    const [pic, badge, frame, key] = tile.children
+    key.textContent = i + 1
+    key.hidden = !get('keycaps') || i >= DIGITS.length
     const box = get('box')
     place(pic, i)
     badge.textContent = mark(i)
     badge.hidden = !mark(i)
     tile.classList.toggle('nvae-marked', !!mark(i))
+    tile.classList.toggle('nvae-framed', get('framed').includes(i))
     frame.hidden = !(box.length === 5 && box[0] === i)
     if (!frame.hidden) SIDES.forEach((side, k) => { frame.style[side] = `${100 * box[k + 1]}%` })
     tile.setAttribute('aria-label', name(i) + (mark(i) ? `, ${get('mark_word')} ${mark(i)}` : ''))
+  }
+
+  // --- the heads of rows: the name of a group, a bar, and a walk
+  function newHead(r) {
+    const head = () => get('heads')[r] ?? {}
+    const scale = make('button', 'nvae-head-scale', {type: 'button', onclick: () => send('head', {name: head().scale})})
+    const group = make('button', 'nvae-head-group', {type: 'button', onclick: () => send('head', {name: head().name})})
+    const bar = make('span', 'nvae-head-bar', {role: 'img'}, make('span', ''))
+    const walk = make('button', 'nvae-head-walk', {type: 'button', onclick: () => send('walk', {name: head().name})})
+    return [scale, group, bar, walk]
+  }
+
+  function dressHead(label, r) {
+    const {name: group, scale, size, share, changes} = get('heads')[r]
+    if (label.children.length !== 4) label.replaceChildren(...newHead(r))
+    const [whole, single, bar, walk] = label.children
+    const walks = get('film_of')[0] === r * get('columns')
+    const say = (element, text) => {
+      element.title = text
+      element.setAttribute('aria-label', text)
+    }
+    whole.textContent = size
+    whole.style.visibility = scale ? '' : 'hidden'
+    say(whole, `${scale}: all groups of ${size}`)
+    single.textContent = group
+    say(single, `group ${group}, ${size}: only this one, larger`)
+    bar.firstChild.style.width = `${100 * share}%`
+    say(bar, `fresh noise in group ${group} changes pixels by ${changes}`)
+    walk.textContent = walks ? '◼' : '▶'
+    walk.setAttribute('aria-pressed', walks)
+    say(walk, walks ? `stop the walk in group ${group}` : `walk in the noise of group ${group}, in its tile`)
+  }
+
+  function dressRow(label, r) {
+    label.classList.toggle('nvae-head', r < get('heads').length)
+    if (r < get('heads').length) dressHead(label, r)
+    else label.textContent = get('row_labels')[r]
+  }
+
+  // --- a walk that plays in a tile; it stands still, at its far side, for whoever wants less motion
+  function frame(k) {
+    const [i, n] = get('film_of')
+    const pic = tiles[i]?.firstChild
+    const columns = get('film_columns')
+    const rows = Math.ceil(n / columns)
+    if (!pic) return
+    pic.style.backgroundImage = `url(${film.address})`
+    pic.style.backgroundSize = `${100 * columns}% ${100 * rows}%`
+    pic.style.backgroundPosition = `${100 * (k % columns) / Math.max(1, columns - 1)}% ` +
+      `${100 * Math.floor(k / columns) / Math.max(1, rows - 1)}%`
+  }
+
+  function endFilm() {
+    if (!film) return
+    clearInterval(film.timer)
+    URL.revokeObjectURL(film.address)
+    film = null
+  }
+
+  function play() {
+    const bytes = get('film')
+    const [, n, ms] = get('film_of')
+    if (!n) return endFilm()
+    if (film?.bytes === bytes) return frame(film.at)
+    endFilm()
+    film = {bytes, address: URL.createObjectURL(new Blob([bytes])), at: 0}
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) {
+      film.at = Math.floor(n / 2)
+      return frame(film.at)
+    }
+    film.timer = setInterval(() => {
+      film.at = (film.at + 1) % n
+      frame(film.at)
+    }, ms)
   }
 
   // --- as large as there is room: --fit says whether the height counts, too
   function size() {
     if (!get('fit') || !el.clientWidth) return get('size')
     const columns = get('columns')
-    const rows = Math.ceil(get('n') / columns)
-    const widest = Math.max(0, ...[...body.querySelectorAll('.nvae-row')].map(label => label.scrollWidth))
+    const rows = Math.ceil(Math.max(get('n'), get('places')) / columns)
+    const widest = above() ? 0 : Math.max(0, ...[...body.querySelectorAll('.nvae-row')].map(label => label.scrollWidth))
     const wide = (el.clientWidth - 2 * EDGE - (widest && widest + GAP)) / columns - GAP
     if (getComputedStyle(el).getPropertyValue('--fit').trim() !== 'both') return Math.max(LEAST, Math.floor(wide))
     const high = ((el.clientHeight - 2 * EDGE) / rows - GAP) * get('aspect')
     return Math.max(LEAST, Math.floor(Math.min(wide, high)))
   }
 
+  // Where it is narrow the heads of rows stand above their tiles
+  const above = () => getComputedStyle(el).getPropertyValue('--heads').trim() === 'above'
+
   function fit() {
-    const labels = get('row_labels').length ? 'auto ' : ''
+    const labels = get('row_labels').length && !above() ? 'auto ' : ''
     body.style.gridTemplateColumns = labels + `repeat(${get('columns')}, ${size()}px)`
   }
 
@@ -170,18 +282,21 @@ function render({model, el}) {
     const n = get('n')
     const rows = get('row_labels')
     const columns = get('columns')
-    const shape = `${columns},${rows.length},${get('sortable')}`
+    const shape = `${columns},${rows.length},${get('sortable')},${get('places')}`
     if (tiles.length !== n || data.shape !== shape) {
       data.shape = shape
       newTiles(n, columns, rows)
     }
-    body.querySelectorAll('.nvae-row').forEach((label, r) => { label.textContent = rows[r] })
+    body.querySelectorAll('.nvae-row').forEach(dressRow)
     fit()
     body.setAttribute('aria-label', get('caption'))
     tiles.forEach(dressTile)
+    play()
     hint.textContent = get('drop')
     drop.hidden = !get('drop')
-    body.hidden = !n
+    body.hidden = !n && !get('places')
+    el.classList.toggle('nvae-dim', get('dim'))
+    body.style.setProperty('--aspect', get('aspect'))
   }
 
   // A picture is shown once it is decoded, and only if no other was asked for meanwhile: nothing flickers
@@ -281,6 +396,7 @@ function render({model, el}) {
   show()
   return () => {
     observer.disconnect()
+    endFilm()
     model.off('change', show)
     if (address) URL.revokeObjectURL(address)
   }

@@ -8,6 +8,7 @@ __all__ = ['PASSES', 'KEYS', 'FIRST_LOOK', 'Panel', 'Frame', 'inside', 'unused',
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-003
 import html
 import math
+import tempfile
 import time
 import warnings
 from contextlib import contextmanager
@@ -18,26 +19,30 @@ import anywidget
 import ipywidgets as W
 import traitlets as T
 
-from .controls import Line, ModelPicker, Temperatures, boxed, button, number, row
+from .controls import Line, ModelPicker, Number, Temperatures, boxed, button, number
+from .copying import Copyable, Download, MadeBy, TakeAway, arrangement
 from .grid import ImageGrid, page_file
 from .session import Drawing, Newest, Studio, Superseded, asked, forget_oldest
 from ..errors import MOST_ON_BOARD, BadInput, nearest, printable
 from ..files import given_path, shown
-from ..plots.pictures import image_grid, save_png, tile_scale
+from ..plots.pictures import image_grid, save_png
 
 # %% ../../nbs/engine/boards/04_board.ipynb #17b-board-n000
 class Panel(W.VBox):
     "Controls with names, set by hand or from code, and the way back; `draw(remember)` of a subclass follows a change"
     controls: dict # name → widget with a value; there before `Panel` is made
     passive = ()   # names of controls that the picture doesn't depend on
+    live = ()      # names of controls that speak while they are moved
 
     def __init__(self, children:list):
         super().__init__(children)
         self.quiet = 0    # above 0: nothing is drawn when a control changes
         self.history = [] # what was asked for, each as `values()`
         self.at = -1      # where in it we are
+        self.by_hand = '' # name of the control that is being changed by hand
+        self.dragged = '', 0. # name of the one whose move is the newest step of the way, and when that was
         for name, control in self.controls.items():
-            if name not in self.passive: control.observe(self._changed, 'value')
+            if name not in self.passive: control.observe(partial(self._changed, name), 'value')
 
     def values(self)->dict: # name → plain value
         "What is asked for"
@@ -52,7 +57,11 @@ class Panel(W.VBox):
         before = self.drawn_from()
         try: self.put_all(values)
         finally:
-            if self.drawn_from() != before: self.draw()
+            if self.drawn_from() != before or self.has_failed(): self.draw()
+
+    def has_failed(self)->bool:
+        "Is the picture not the one that was asked for last?"
+        return False
 
     def put_all(self, values:dict):
         "Set controls without drawing; raises `BadInput` at the first name or value that isn't possible"
@@ -75,10 +84,6 @@ class Panel(W.VBox):
         except (T.TraitError, ValueError, TypeError): raise BadInput(impossible) from None
         if control.value != value: raise BadInput(f"{impossible}; {control.value!r} is the nearest that is")
 
-    def row_of(self, *names):
-        "Some of the controls, in a row"
-        return row(*[self.controls[name] for name in names])
-
     @contextmanager
     def without_drawing(self):
         "Controls may change inside"
@@ -86,14 +91,21 @@ class Panel(W.VBox):
         try: yield
         finally: self.quiet -= 1
 
-    def _changed(self, _):
-        if not self.quiet: self.draw()
+    def _changed(self, name, _):
+        if self.quiet: return
+        self.by_hand = name
+        try: self.draw()
+        finally: self.by_hand = ''
 
     def remember(self, values:dict):
         "One more step of the way, unless it is where we are; what once came after is forgotten"
         if self.at >= 0 and self.history[self.at] == values: return
-        self.history[self.at + 1:] = [values]
+        moved = self.by_hand if self.by_hand in self.live else ''
+        name, when = self.dragged
+        goes_on = moved and moved == name and time.monotonic() - when < 1 # a slider's way is one step
+        self.history[self.at + (0 if goes_on else 1):] = [values]
         self.at = len(self.history) - 1
+        self.dragged = moved, time.monotonic()
 
     def back(self):
         "What was seen before"
@@ -111,7 +123,7 @@ class Panel(W.VBox):
 # %% ../../nbs/engine/boards/04_board.ipynb #04-board-n001
 class Frame(anywidget.AnyWidget):
     "The page's side of a board: its height, a banner when the kernel doesn't answer, the tabs"
-    _esm = page_file('board.js')
+    _esm = page_file('names.js') + page_file('board.js')
     _css = page_file('board.css')
     names = T.List(T.Unicode(), help='of the tabs; none: there is one view').tag(sync=True)
     value = T.Unicode('', help='the tab that is shown').tag(sync=True)
@@ -150,6 +162,7 @@ def unused(path:Path)->Path:
 class Board(Panel):
     "A model, controls, a picture; drawing is done beside, and the newest request wins"
     kind = 'sample'
+    live = ('temperature',)
     hotkeys = dict(n='new', b='back', f='forward', s='save')
     title = 'Board'
     rail = 'temperature', 'n', 'seed' # names of the controls that matter most, from the top
@@ -163,7 +176,13 @@ class Board(Panel):
         self.ready = False # is the model that was asked for loaded?
         self.drawn = {}    # serial number → `Drawing`, the newest last
         self.ms = None     # that the last picture took
+        self.so_far = ''   # what the status says, without the passes of an estimation
+        self.last_told = 0. # when it last told one
+        self.complaints = {} # name of a control → the line below it that says what it caused
+        self.studio.tell = self._tell_pass
         self.frame = Frame(self.tabs)
+        self.made_by, self.copy_path = MadeBy(), Copyable(name='the path', shown=False)
+        self.origins = {} # text of an image → `Origin`
         self.controls = dict(
             file=ModelPicker(self.studio.runs), temperature=Temperatures(),
             seed=number(0, 0, MOST_ON_BOARD['seed'], 'seed', 'the same seed gives the same images'),
@@ -175,10 +194,15 @@ class Board(Panel):
         self.back_button = button('◂ Back', 'what was there before (b)', self.back)
         self.forward_button = button('Forward ▸', 'and again what came after (f)', self.forward)
         body = boxed('body', self.all_controls(), boxed('stage', *self.view()))
-        super().__init__([self.frame, *self.header(), boxed('said', self.status, self.note), body])
+        stop = button('✕', 'stop: leave the picture as it is', self.stop)
+        stop.add_class('nvae-stop')
+        said = boxed('said', self.status, stop, self.note, self.copy_path)
+        super().__init__([self.frame, *self.header(), said, body])
         self.add_class('nvae-board')
         self.add_class(f'nvae-{self.kind}')
         self.controls['file'].again.on_click(lambda _: self.reload())
+        for name, control in self.controls.items():
+            if isinstance(control, Number): control.observe(partial(self._say_nearest, name), 'said')
         self.frame.on_page = lambda _: self.tell_page()
         values = dict(file=str(file or ''), temperature=temperature, iterations=iterations, seed=seed, n=n, **values)
         self._begin(values)
@@ -191,15 +215,18 @@ class Board(Panel):
 
     # --- where things stand
     def header(self)->list:
-        "The line of the header, and what its two buttons unfold"
+        "The line of the header, and what its buttons unfold"
         title = W.HTML(f'<h2 class="nvae-title">{html.escape(self.title)}</h2>')
         keys = W.ToggleButton(description='?', tooltip='keys')
         dots = W.ToggleButton(description='⋯', tooltip='what else there is')
+        code = W.ToggleButton(description='</>', tooltip='the command and the code that make this picture')
         keys.add_class('nvae-for-keys')
+        code.add_class('nvae-for-code')
         dots.add_class('nvae-for-menu')
         self.about.add_class('nvae-what')
-        line = boxed('header', title, self.controls['file'], self.about, keys, dots)
-        return [line, boxed('keys', W.HTML(self.keys_table())), boxed('menu', *self.menu())]
+        line = boxed('header', title, *self.named(['file']), self.about, keys, code, dots)
+        keys_table = boxed('keys', W.HTML(self.keys_table()))
+        return [line, keys_table, boxed('code', self.made_by), boxed('menu', *self.menu())]
 
     def all_controls(self):
         "The rail: one button, what matters, More"
@@ -210,8 +237,22 @@ class Board(Panel):
         return boxed('rail', primary, ways, *self.named(self.in_rail()), more, folded, boxed('acts', *self.buttons()))
 
     def named(self, names)->list: # of controls; a widget stands for itself
-        "Controls by their names"
-        return [self.controls[name] if isinstance(name, str) else name for name in names]
+        "Controls by their names, each with a line for what it causes"
+        known = {id(control): name for name, control in self.controls.items()}
+        placed = []
+        for one in names:
+            control = self.controls[one] if isinstance(one, str) else one
+            placed.append(control)
+            if id(control) not in known: continue
+            line = self.complaints[known[id(control)]] = Line()
+            line.add_class('nvae-complaint')
+            placed.append(line)
+        return placed
+
+    def _say_nearest(self, name, change):
+        "A number was outside its range: say so below it, and above the picture"
+        if name in self.complaints: self.complaints[name].say(change.new)
+        self.note.say(change.new)
 
     def in_rail(self)->list: # names of controls, or widgets
         "What stands in the rail"
@@ -248,7 +289,8 @@ class Board(Panel):
     def _refused(self, name, value):
         "Set a control; the error where the value isn't possible"
         try: self.put(name, value)
-        except BadInput as error: return error
+        except BadInput as error:
+            if not getattr(self.controls.get(name), 'said', ''): return error # the nearest number is used, and said
 
     # --- what a board of one kind says for itself
     def own_controls(self)->dict: # name → widget with a value
@@ -272,7 +314,12 @@ class Board(Panel):
 
     def buttons(self)->list:
         "What a person may do with the picture"
-        return [button('Save', 'as a PNG that says how it was made (s)', lambda: self.attempt(self.save))]
+        save = button('Save', 'as a PNG that says how it was made (s)', lambda: self.attempt(self.save))
+        return [save, self.download()]
+
+    def download(self, ending:str='.png', text:str='Download', tooltip:str='the same PNG, to this browser')->Download:
+        "A button that hands over one of the files that `save` writes"
+        return Download(lambda: self.attempt(lambda: self.take(ending)), text, tooltip)
 
     def menu(self)->list:
         "What stands behind ⋯"
@@ -309,8 +356,12 @@ class Board(Panel):
         if remember: self.remember(values)
         self.back_button.disabled = self.at <= 0
         self.forward_button.disabled = self.at >= len(self.history) - 1
-        if self.note.look == 'error': self.note.say('')
-        self.status.say('drawing', 'busy')
+        self.forget_note()
+        for line in self.complaints.values():
+            if line.look == 'error': line.say('')
+        self.so_far = 'drawing'
+        self.status.say(self.so_far, 'busy')
+        self.grid.dim = True
         self.newest.submit(partial(self._work, values))
 
     def _work(self, values, stale):
@@ -323,7 +374,28 @@ class Board(Panel):
                 if self._load(values['file']): values = {**self.values(), 'file': values['file']}
                 self._present_all(values, stale, recorded)
         except Superseded: pass
-        except Exception as e: self.status.fail(e)
+        except Exception as e: self._complain(e)
+        finally:
+            if not stale(): self.grid.dim = False
+
+    def _complain(self, error):
+        "Say what went wrong above the picture, and at the control that a message begins with"
+        self.status.fail(error)
+        name = str(error).partition(':')[0].lower()
+        if isinstance(error, BadInput) and name in self.complaints: self.complaints[name].fail(error)
+
+    def _tell_pass(self, k, of):
+        "An estimation goes on: say how far, a few times a second"
+        if time.monotonic() - self.last_told < .2: return
+        self.last_told = time.monotonic()
+        self.status.say(f'{self.so_far} · pass {k} of {of}', 'busy')
+
+    def stop(self):
+        "Leave the picture as it is"
+        if self.newest.is_idle(): return
+        self.newest.cancel()
+        self.grid.dim = False
+        self.status.say('stopped: any change, or New, goes on')
 
     def _present_all(self, values, stale, recorded):
         "Draw, and show each look as it comes"
@@ -331,15 +403,21 @@ class Board(Panel):
         for drawing in self.drawings(values, stale):
             if stale(): return
             self.present(drawing)
+            self.tell_made(drawing)
+            self.grid.dim = False
             self.ms = 1000 * (time.perf_counter() - start)
             look = 'calm' if drawing.settled else 'busy'
-            self.status.say(self.caption(drawing, [str(w.message) for w in recorded]), look)
+            self.so_far = self.caption(drawing, [str(w.message) for w in recorded])
+            self.status.say(self.so_far, look)
 
     def _load(self, file):
         "Load the model if it is another; True if it was"
         if self.ready and file in ('', str(self.studio.file)): return False
         self.status.say('loading the model', 'busy')
-        self.studio.load(file)
+        try: self.studio.load(file)
+        except Exception as e:
+            self._keep_model(file, e)
+            raise
         self.ready = False
         loaded = str(self.studio.file)
         for past in self.history:
@@ -350,6 +428,19 @@ class Board(Panel):
         self.about.value = f'<span class="nvae-about">{html.escape(self.studio.about())}</span>'
         self.ready = True
         return True
+
+    def _keep_model(self, file, error):
+        "Another model could not be loaded: the one that is there stays named"
+        if isinstance(error, BadInput) and 'file' in self.complaints: self.complaints['file'].fail(error)
+        if self.studio.file is None: return
+        kept = str(self.studio.file)
+        for past in self.history:
+            if past['file'] == file: past['file'] = kept
+        with self.without_drawing():
+            self.controls['file'].value = kept
+
+    def has_failed(self):
+        return self.status.look == 'error'
 
     def reload(self):
         "Look for new models, and load this one's file again"
@@ -364,10 +455,20 @@ class Board(Panel):
             if line.look == 'error': raise BadInput(line.text) from line.error
         return self
 
+    def tell_made(self, drawing):
+        "Say how a picture is made without the board"
+        if drawing.recipes: self.made_by.tell(self.studio, drawing, self.origins)
+        else: self.made_by.say('', '')
+
     # --- what a person does
+    def forget_note(self):
+        "What was said of an earlier picture or action"
+        self.note.say('')
+        self.copy_path.text = ''
+
     def attempt(self, action):
         "Do something that a person asked for; what goes wrong is said in the board"
-        self.note.say('')
+        self.forget_note()
         try: return action()
         except Exception as e: self.note.fail(e)
 
@@ -384,15 +485,27 @@ class Board(Panel):
         "Save the picture, with the recipes it was made by; raises `BadInput` while it is a first look only"
         drawing = self.shown()
         if not drawing.settled: raise BadInput(FIRST_LOOK)
-        traits = drawing.traits
-        grid = dict(n_cols=drawing.columns, labels=traits.get('labels'), row_labels=traits.get('row_labels'),
-                    scale=tile_scale(drawing.images))
-        name = f"{self.kind}-seed{self.values()['seed']}.png"
-        return self.keep(image_grid(drawing.images, **grid), path, name, drawing.recipes, grid=grid)
+        grid = arrangement(drawing)
+        return self.keep(image_grid(drawing.images, **grid), path, self.file_name(), drawing.recipes, grid=grid)
+
+    def file_name(self)->str:
+        "What a saved picture is called, unless somebody names it"
+        return f"{self.kind}-seed{self.values()['seed']}.png"
+
+    def take(self, ending:str='.png')->TakeAway: # which of the files that `save` writes
+        "What `save` would write, for the browser in place of the disk; raises `BadInput` as `save` does"
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder) / self.file_name())
+            [file] = Path(folder).glob(f'*{ending}')
+            taken = TakeAway(file.name, file.read_bytes())
+        self.forget_note()
+        self.note.say(f'{taken.name} went to the browser')
+        return taken
 
     def keep(self, picture, path, name:str, recipes, **made)->Path: # path: none, a new file of this name
         "Save a picture that says how it was made, beside the model where no path is given; the note says where"
         path = unused(self.studio.home / 'pictures' / name) if path is None else given_path(path)
         save_png(picture, path, self.studio.provenance(recipes, **made))
         self.note.say(f'saved {shown(path)}')
+        self.copy_path.text = str(path.resolve())
         return path

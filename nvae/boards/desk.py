@@ -39,7 +39,7 @@ def fits_field(field:dict, value)->bool:
 class Rows(anywidget.AnyWidget):
     "Rows of controls, one row per name"
     _esm = page_file('desk.js')
-    _css = page_file('desk.css')
+    _css = page_file('desk.css') + page_file('explore.css')
     title = T.Unicode('group', help='what a row is of').tag(sync=True)
     caption = T.Unicode('', help='what all of them are, for screen readers').tag(sync=True)
     all = T.Unicode('', help='name of a first row that sets all others; empty: none').tag(sync=True)
@@ -47,17 +47,17 @@ class Rows(anywidget.AnyWidget):
     fields = T.List(help='of `chosen_from`, `sliding` or `counted`').tag(sync=True)
     value = T.Dict(help='name of a row → its values, one per field').tag(sync=True)
 
-    def fit(self, labels:list, fields:list, values): # values: what each row begins with
+    def fit(self, fields:list, values:dict): # name of a row → what it begins with
         "Other rows; those that were there and still fit keep their values"
         kept = {}
-        for name in labels:
+        for name, first in values.items():
             old = self.value.get(name, ())
             fits = len(old) == len(fields) and all(map(fits_field, fields, old))
-            kept[name] = list(old) if fits else list(values)
+            kept[name] = list(old if fits else first)
         with self.hold_sync():
             self.labels, self.fields = [], fields # nothing is checked while they change
             self.value = kept
-            self.labels = labels
+            self.labels = list(values)
 
     def with_rows(self, changes:dict)->dict: # name → values, or the first of them alone
         "The value with some rows changed; raises `BadInput` for rows that aren't there"
@@ -106,11 +106,13 @@ SOURCES = ['A', 'B', 'seed']
 LOUDEST = 2. # amount
 
 def fit_desk(rows:Rows, cfg:ModelConfig):
-    "A row for each group of a model"
+    "A row for each group of a model; to begin with, the coarsest scale listens to A, the others to B"
     fields = [chosen_from('source', SOURCES, 'image A, image B, or noise of a seed'),
               sliding('amount', 0, LOUDEST, .05, 'factor on the noise: 0 gives what the groups above expect'),
               counted('seed', 0, 2**31 - 1, 'of the noise', (0, 'seed'))]
-    rows.fit([str(g) for g in range(cfg.total_groups)], fields, ['A', 1., 0])
+    coarsest = cfg.n_scales - 1
+    sources = ['A' if scale == coarsest else 'B' for scale in cfg.scale_of_group]
+    rows.fit(fields, {str(g): [source, 1., 0] for g, source in enumerate(sources)})
 
 def as_desk(channels:dict, point=(0., 0.), seed:int=0, groups=None)->Desk: # of the pad: where, which noise, in what
     "What is set on `Rows` and a `Plane`, as a desk of `sampling.explore`"

@@ -39,12 +39,21 @@ class ImageGrid(anywidget.AnyWidget):
     marks = T.List(T.Unicode(), help="a badge per tile, '' for none").tag(sync=True)
     mark_word = T.Unicode('picked', help='what a badge means, for screen readers').tag(sync=True)
     box = T.List(help='a frame on one tile: its index, then left, top, width, height as fractions').tag(sync=True)
+    framed = T.List(T.Int(), help='tiles with a frame all around').tag(sync=True)
+    heads = T.List(help='dicts name, scale, size, share, changes: buttons in place of row labels').tag(sync=True)
+    film = T.Bytes(b'', help='frames of a walk that plays in one tile, in one PNG').tag(sync=True)
+    film_of = T.List(help='the tile in which it plays, its frames, milliseconds per frame; empty: none').tag(sync=True)
+    film_columns = T.Int(1, help='frames per row of that PNG').tag(sync=True)
     caption = T.Unicode('images', help='what the grid is, for screen readers').tag(sync=True)
     hotkeys = T.Dict(help='key → name of the event it sends').tag(sync=True)
     pickable = T.Bool(False, help='a click picks instead of zooming').tag(sync=True)
     sortable = T.Bool(False, help='tiles can be dragged').tag(sync=True)
     drop = T.Unicode('', help="text of the place for image files; '' for none").tag(sync=True)
     largest = T.Int(8_000_000, help='bytes of a dropped file; of a larger one only name and size come').tag(sync=True)
+    dim = T.Bool(False, help='is another picture on its way?').tag(sync=True)
+    keycaps = T.Bool(False, help='the key of each of the first nine tiles stands on it').tag(sync=True)
+    places = T.Int(0, help='tiles there are to be; those that lack are empty frames').tag(sync=True)
+    actions = T.Dict(help='name of what can be done with a tile → its word; sends `act`').tag(sync=True)
     fit = T.Bool(False, help='as large as there is room, whatever `size` says').tag(sync=True)
     autofocus = T.Bool(False, help='take the focus when shown').tag(sync=True)
 
@@ -61,14 +70,15 @@ class ImageGrid(anywidget.AnyWidget):
              columns:int | None=None, # images per row; none: as square as possible
              room:int=430, # width of the whole grid on the page, pixels, unless it fits itself
              ms:int | None=None, # the images are frames of a film, each shown so long; none: they stand side by side
-             **traits): # labels, row_labels, marks, box
+             **traits): # labels, row_labels, marks, box, framed, heads
         "Put other images in the grid, in one message; returns their serial number"
         moves = ms is not None
         n = min(1, len(images)) if moves else len(images)
         if moves or not columns: columns = max(1, math.ceil(n ** .5))
         widest = 160 if n > 1 else 256
         with self.hold_sync():
-            for name, value in (dict(labels=[], row_labels=[], marks=[], box=[]) | traits).items():
+            nothing = dict.fromkeys(('labels', 'row_labels', 'marks', 'box', 'framed', 'heads', 'film_of'), [])
+            for name, value in (nothing | traits).items():
                 self.set_trait(name, value)
             if n:
                 self.image = film(images, ms) if moves else sprite(images, columns)
@@ -76,10 +86,19 @@ class ImageGrid(anywidget.AnyWidget):
             self.n = n
             self.columns = columns
             self.size = max(40, min(widest, room // columns - 6))
+            self.dim = False
             self.serial += 1
         return self.serial
 
-    def on(self, event:str, handler): # 'pick', 'move', 'remove', 'file' or a name in `hotkeys`; called with its details
+    def play(self, frames, tile:int=0, ms:int=90): # (N, C, H, W); none: nothing plays
+        "Let a film play in one tile, in place of its image; the picture stays"
+        with self.hold_sync():
+            if len(frames):
+                self.film_columns = math.ceil(len(frames) ** .5)
+                self.film = sprite(frames, self.film_columns)
+            self.film_of = [tile, len(frames), ms] if len(frames) else []
+
+    def on(self, event:str, handler): # 'pick', 'move', 'remove', 'file', 'head', 'walk', or what a hotkey sends
         "Say what is to happen"
         self.handlers[event] = handler
 

@@ -7,6 +7,8 @@ __all__ = ['NO_CHANCE', 'ImageSource', 'changed_to', 'SourceBoard', 'PairBoard']
 
 # %% ../../nbs/engine/boards/05_inputs.ipynb #17b-sources-003
 import base64
+import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from ..data.images import image_bytes, open_image, read_image
 from ..errors import VARIANTS, BadInput
 from ..files import first_free, shown
 from ..plots.pictures import save_film
+from ..sampling.commands import Origin, expression
 from ..sampling.recipe import Start, as_text, from_text
 
 # %% ../../nbs/engine/boards/05_inputs.ipynb #17b-sources-006
@@ -33,8 +36,10 @@ class ImageSource(W.VBox):
         self.name, self.bare = name, bare
         self.dropped = {} # name → bytes of an image file
         self.seen = None  # the image that the thumbnail shows, as text
+        self.good = ''    # what it is
         self.grid = ImageGrid(caption=f'image {name}', drop='drop an image, or click')
         self.box = W.Combobox(placeholder='a sample; or pick 1, or a path', ensure_option=False,
+                              tooltip=f'image {name}: a sample where empty; or pick 1, or a path',
                               continuous_update=False, layout=W.Layout(width='200px'))
         self.about = W.HTML()
         layout = W.Layout(flex_flow='row wrap', align_items='center') if bare else W.Layout(width='212px')
@@ -65,9 +70,15 @@ class ImageSource(W.VBox):
 
     def show(self, x, about:str=''): # (1, C, H, W) in [0, 1]; none: nothing yet
         "The thumbnail, and a line below it"
+        self.good = self.value or 'a sample'
         nothing = x is None or self.bare
         self.grid.show([] if nothing else x, room=136)
         self.about.value = f'<span class="nvae-status">{in_words(about)}</span>' if about else ''
+
+    def keep_last(self):
+        "What was asked for is no image: the last good one stays, and stays named"
+        self.seen = None # to be named anew
+        if self.good: self.about.value = f'<span class="nvae-status">{in_words(f"still {self.good}")}</span>'
 
 def changed_to(content:bytes, cfg)->str:
     "What had to be done to an image file before the model could take it"
@@ -96,6 +107,7 @@ class SourceBoard(Board):
     def _forget_images(self):
         self.files = {}        # an image file's bytes → what `_file` gives of it
         self.kept_samples = {} # what the samples depend on → their texts; of one batch
+        self.origins = {}      # text of an image → `Origin`
         for source in self.sources: source.seen = None
 
     def in_rail(self):
@@ -110,13 +122,26 @@ class SourceBoard(Board):
         "The image of one place, at the model's size; shows it there. Raises `BadInput` where there is none."
         try: text, about = self._file(source) if source.value else self._sample(source, v, stale)
         except BadInput:
-            source.show(None)
-            source.seen = None
+            source.keep_last()
             raise
         if source.seen != text:
             source.show(from_text(text, self.studio.model.cfg), about)
             source.seen = text
+        self.origins[text] = self._origin(source, v)
+        forget_oldest(self.origins, 8)
         return text
+
+    def _origin(self, source, v)->Origin:
+        "Where the image of a place comes from, as a command or Python would say it"
+        word, _, what = source.value.partition(' ')
+        if not word:
+            one = replace(asked({**v, 'n': len(self.sources)}), index=self.sources.index(source))
+            return Origin(None, f'from_text(as_text(draw(model, {expression(one)})), model.cfg)')
+        if word == 'pick':
+            file = shown(Picks(self.studio).path)
+            return Origin(None, f"from_text(read_picks({file!r})['picks'][{int(what) - 1}]['png'], model.cfg)")
+        path = re.sub(r' \(\d+\)$', '', what) if source.value in source.dropped else source.value
+        return Origin(path, f'nvae.load_image({path!r}, model.cfg)')
 
     def _sample(self, source, v, stale):
         "Its image of a batch drawn from the prior, and what to say of it"

@@ -25,7 +25,7 @@ CAPTION = ('Accuracy (choices) or R² (values) of a linear probe on images held 
 def heat_colours(known:float)->str: # known: of 0 to 1
     "CSS background and lettering of a cell: from dark blue through grey to yellow, in step with brightness"
     background = to_hex(colormaps['cividis'](known))
-    lettering = '#fff' if known < .5 else '#000'
+    lettering = '#fff' if known < .47 else '#000' # at least 4.5:1 either way
     return f'background:{background};color:{lettering}'
 
 def two_digits(score:float)->str:

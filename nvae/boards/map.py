@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST', 'SAMPLES', 'EDGE', 'HANDS', 'Mapped', 'mapped_images', 'mapped_folder', 'mapped_latents', 'placed',
-           'ImageMap']
+           'map_picture', 'ImageMap']
 
 # %% ../../nbs/engine/boards/17_map.ipynb #map-imports
 import math
@@ -13,11 +13,13 @@ from typing import NamedTuple
 import anywidget
 import torch
 import traitlets as T
+from PIL import Image
 
 from .grid import page_file, sprite
 from ..errors import BadInput, printable
 from ..files import given_path, shown
 from ..network.model import NVAE
+from ..plots.pictures import to_pil
 from ..runs.checkpoint import is_hash_of
 from ..sampling.directions import on_plane
 from ..sampling.encode import Latents, decode_images, encode_images, groups_named, image_parts
@@ -74,6 +76,18 @@ def placed(mapped:Mapped, cfg, groups=None)->list: # as in `groups_named` → N 
     return [[round(x, 4), round(y, 4)] for x, y in (EDGE + (1 - 2 * EDGE) * inside).tolist()]
 
 EDGE = .04 # of the map that stays empty around the images
+
+def map_picture(mapped:Mapped, places:list, # of `placed`
+                side:int=1000)->Image.Image: # pixels
+    "A map as a picture: each image where it lies"
+    picture = Image.new('RGB', (side, side), 'white')
+    height, width = mapped.images.shape[-2:]
+    large = round(side / 24)
+    size = large, max(1, round(large * height / width))
+    for image, (x, y) in zip(mapped.images, places):
+        thumbnail = to_pil(image).convert('RGB').resize(size)
+        picture.paste(thumbnail, (round(x * side - size[0] / 2), round((1 - y) * side - size[1] / 2)))
+    return picture
 
 # %% ../../nbs/engine/boards/17_map.ipynb #map-widget
 HANDS = 'these', 'those'

@@ -59,13 +59,15 @@ def style_sheet(theme:str)->str: # of `THEMES`
     if theme != 'system': return sheet
     return f"{sheet}\n@media (prefers-color-scheme: dark) {{\n{page_file('app_dark.css')}}}\n"
 
-def app_notebook(name:str, folder, theme:str='system', **parameters)->Path: # as for `with_parameters`
+def app_notebook(name:str, folder, theme:str='system', cwd=None, # as for `with_parameters`; the kernel's folder
+                 **parameters)->Path:
     "The same as a page of its own: the board first, the prose folded below it"
     path = with_parameters(name, folder, **parameters)
     notebook = nbformat.read(path, 4)
     title, *cells = notebook.cells # its heading is not to be seen: the board has one
     style = nbformat.v4.new_markdown_cell(f'<style>\n{style_sheet(theme)}</style>')
-    notebook.cells = [style, title, *sorted(cells, key=lambda cell: cell.cell_type == 'markdown')]
+    there = nbformat.v4.new_code_cell(f'import os\nos.chdir({str(Path(cwd or folder).resolve())!r})')
+    notebook.cells = [style, title, there, *sorted(cells, key=lambda cell: cell.cell_type == 'markdown')]
     nbformat.write(notebook, path)
     return path
 
@@ -166,7 +168,8 @@ def open_app(name:str, theme:str='system', **parameters): # in `BOARDS`; of `THE
     parameters['FILE'] = str(find_model(parameters.get('FILE'), runs))
     shade = 'dark' if theme == 'dark' else 'light' # the system's: light, and a style sheet that darkens it
     with tempfile.TemporaryDirectory(prefix=f'nvae-{os.getpid()}-') as folder:
-        serve('voila', app_notebook(name, folder, theme, RUNS=str(runs), **parameters), more=[f'--theme={shade}'])
+        notebook = app_notebook(name, folder, theme, Path.cwd(), RUNS=str(runs), **parameters)
+        serve('voila', notebook, more=[f'--theme={shade}'])
 
 def book()->tuple[Path, str]: # root folder for JupyterLab, page below it
     "The book of a checkout; of an installation the workbench, copied to ./nbs/workbench where it isn't yet"

@@ -8,6 +8,7 @@ __all__ = ['NO_MODEL', 'KEPT', 'name_in_list', 'list_models', 'still_training', 
 
 # %% ../../nbs/engine/boards/00_session.ipynb #17a-studio-003
 import contextlib
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,10 +91,12 @@ class Superseded(Exception):
     "A newer request came while this one was being worked on"
 
 @contextlib.contextmanager
-def interruptible(model, stale):
+def interruptible(model, stale, begun=lambda k: None): # begun: called before the k-th pass, from 1
     "Inside, the model's next pass raises `Superseded` once stale() is true"
+    numbers = itertools.count(1)
     def check(*_):
         if stale(): raise Superseded
+        begun(next(numbers))
     hook = model.head.register_forward_pre_hook(check)
     try: yield
     finally: hook.remove()
@@ -116,6 +119,7 @@ class Studio:
         self.file, self.model, self.sha256 = None, None, None # a model, its file and its hash, once one is loaded
         self.kept = {}  # (temperature, iterations) → statistics; those that were used last are at the end
         self.begun = {} # what the last recipe began with, for `drawn`
+        self.tell = lambda k, of: None # called before the k-th pass of an estimation, from 1
 
     def load(self, file=None): # as in `find_model`
         "Another model in place of the present one; raises `BadInput`, and keeps the present one, where that fails"
@@ -167,7 +171,8 @@ class Studio:
         is_known = (as_tuple(temperature), iterations) in self.kept
         if iterations and not is_known:
             yield False, self.stand_in(temperature, iterations)
-            with interruptible(self.model, stale): self.statistics(temperature, iterations)
+            def begun(k): self.tell(k, iterations)
+            with interruptible(self.model, stale, begun): self.statistics(temperature, iterations)
         yield True, self.statistics(temperature, iterations)
 
     def provenance(self, recipes:list|None, **more)->dict:
@@ -202,6 +207,14 @@ class Newest:
         def work():
             if not stale(): request(stale)
         self.last = self.pool.submit(work)
+
+    def is_idle(self)->bool:
+        "Is nothing being worked on?"
+        return self.last is None or self.last.done()
+
+    def cancel(self):
+        "Whatever is being worked on isn't wanted any more"
+        self.ticket += 1
 
     def wait(self, timeout:float | None=None): # seconds; none: as long as it takes
         "Until nothing is left to do; raises `TimeoutError`, and whatever the last request raised"

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Temperature', 'Iterations', 'Count', 'Out', 'TileSize', 'Pixels', 'Groups', 'StatisticsSeed', 'App',
-           'Picture', 'Picture2', 'parse_sweep', 'temperature_text', 'in_browser', 'picture_path',
+           'Theme', 'Picture', 'Picture2', 'parse_sweep', 'temperature_text', 'in_browser', 'picture_path',
            'check_sample', 'sample', 'cherry', 'step', 'lab', 'load_with_images', 'interpolate', 'mix',
            'reconstruct', 'restore', 'explore']
 
@@ -27,7 +27,7 @@ from nvae.cli.options import (
     parse_temperature,
     switch,
 )
-from ..errors import PATH, SPACE, STEPS, VARIANTS
+from ..errors import MOST_ON_BOARD, PATH, SPACE, STEPS, VARIANTS
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #02-pictures-n001
 def parse_sweep(text): # as for `parse_temperature`
@@ -59,6 +59,8 @@ Groups = Annotated[list[str] | None, option('--group', 'G',
 StatisticsSeed = Annotated[int | None, option('--statistics-seed', 'N',
     "of the passes that estimate BatchNorm's averages; that of the images if not given", **SEEDS)]
 App = Annotated[bool, switch('--app', 'open a page in the browser instead, with sliders and buttons')]
+Theme = Annotated[Literal['system', 'light', 'dark'], option('--theme', 'system|light|dark',
+    "colours of the page in the browser; the system's if not given")]
 Picture = Annotated[Path, argument('IMAGE1', 'an image file', **A_FILE)]
 Picture2 = Annotated[Path, argument('IMAGE2', 'another', **A_FILE)]
 
@@ -67,11 +69,11 @@ _CHOSEN_THERE = "with --app a page opens, where that is chosen; leave --{0} out"
 _BEYOND = "a board goes up to {most:g} of '{name}', and {value:g} are asked for"
 
 def in_browser(board:str, file, left_out:dict|None=None, # option → value, of those that the page doesn't take
-               **parameters): # of the board's notebook
+               theme:str='system', **parameters): # of the board's notebook
     "Open a board in place of making a picture; raises `BadInput` for what the board, or the model, doesn't take"
     from nvae.boards.server import open_app
     from nvae.config import Config
-    from nvae.errors import MOST_ON_BOARD, BadInput
+    from nvae.errors import BadInput
     from nvae.noise import group_temperatures
     from nvae.runs.checkpoint import read_file
     for name, value in (left_out or {}).items():
@@ -82,7 +84,7 @@ def in_browser(board:str, file, left_out:dict|None=None, # option → value, of 
     cfg = Config.from_dict(read_file(file)['config'], file).model
     temperature = parameters.get('TEMPERATURE')
     if temperature is not None: group_temperatures(cfg, temperature)
-    open_app(board, FILE=file, **parameters)
+    open_app(board, theme, FILE=file, **parameters)
 
 def picture_path(out, made_up:str, *inputs)->Path: # as a person named it, or None; a name; files that are read
     "Where a picture goes, told before it is drawn; raises `BadInput` where that would destroy something"
@@ -114,7 +116,7 @@ def sample(
     sweep: Annotated[object, option('--sweep', 'T,T,...',
         'the same noise at each of these temperatures, one row for each, in place of '
         'TEMPERATURE', parser=parse_sweep)] = None,
-    statistics_seed: StatisticsSeed = None, app: App = False):
+    statistics_seed: StatisticsSeed = None, app: App = False, theme: Theme = 'system'):
     """Draw images from a model and save them as one picture.
 
     Before drawing, BatchNorm's averages are estimated anew at this temperature, in ITERATIONS passes; the file
@@ -130,7 +132,7 @@ def sample(
     if app:
         left_out = {'out': out, 'tile-size': tile_size, 'statistics-seed': statistics_seed is not None}
         return in_browser('sample', file, left_out, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n,
-                          PIXELS=pixels)
+                          PIXELS=pixels, theme=theme)
     rows = sweep or (temperature,)
     recipes = [Recipe(seed, n, t, iterations, pixels, statistics_seed=statistics_seed) for t in rows]
     layout = dict(n_cols=n, row_labels=[f't = {t:g}' for t in rows]) if sweep else {}
@@ -141,12 +143,14 @@ def sample(
 @example('cherry runs/quickstart/quickstart.model 0.7')
 def cherry(
     file: File, temperature: Temperature, iterations: Iterations = 20,
-    n: Annotated[int, option('--n', 'N', 'images in a batch', **IMAGES)] = 9,
-    wanted: Annotated[int, option('--wanted', 'N', 'picks that fill the tray', min=1, max=100)] = 9,
+    n: Annotated[int, option('--n', 'N', 'images in a batch', min=1, max=MOST_ON_BOARD['n'])] = 9,
+    wanted: Annotated[int, option('--wanted', 'N', 'picks that fill the tray', min=1, max=MOST_ON_BOARD['wanted'])] = 9,
     seed: Annotated[int | None, option('--seed', 'N',
-        'of the first batch; where the last session stopped if not given', **SEEDS)] = None):
+        'of the first batch; where the last session stopped if not given', **SEEDS)] = None,
+    theme: Theme = 'system'):
     "Pick the images you like, nine at a time, in the browser. One key each; every pick is on disk at once."
-    in_browser('cherry', file, None, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, WANTED=wanted)
+    in_browser('cherry', file, None, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, WANTED=wanted,
+               theme=theme)
 
 @example('step runs/quickstart/quickstart.model anna.png')
 def step(
@@ -154,12 +158,13 @@ def step(
     image: Annotated[Path | None, argument('IMAGE', 'an image file; a sample if not given', **A_FILE)] = None,
     temperature: Annotated[object, option('--temperature', 'T', 'of the sample', parser=parse_temperature)] = 0.7,
     iterations: Annotated[int, option('--iterations', 'N',
-        "passes that estimate BatchNorm's averages for a sample", **PASSES)] = 20, seed: Seed = 0):
+        "passes that estimate BatchNorm's averages for a sample", **PASSES)] = 20, seed: Seed = 0,
+    theme: Theme = 'system'):
     "Follow an image through the network, step by step, in the browser. What each group expects, sees, and costs."
     from nvae.data.images import image_bytes
     if image: image_bytes(image)
     in_browser('step', file, None, IMAGE=str(image.resolve()) if image else '', TEMPERATURE=temperature,
-               ITERATIONS=iterations, SEED=seed)
+               ITERATIONS=iterations, SEED=seed, theme=theme)
 
 @example('lab')
 def lab():
@@ -186,14 +191,15 @@ def interpolate(
         'mix the latents, or the noise that gives them')] = SPACE,
     path: Annotated[Literal['linear', 'spherical'], option('--path', 'linear|spherical',
         'on the straight line, or on the great arc')] = PATH,
-    groups: Groups = None, out: Out = None, tile_size: TileSize = None, app: App = False):
+    groups: Groups = None, out: Out = None, tile_size: TileSize = None, app: App = False,
+    theme: Theme = 'system'):
     "Lead from one image to another through the latents. The originals stand at the ends."
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Passage, Recipe, Start
     if app:
         ends = dict(IMAGE1=str(image1.resolve()), IMAGE2=str(image2.resolve()))
         left_out = {'out': out, 'tile-size': tile_size, 'group': groups}
-        return in_browser('interpolate', file, left_out, **ends, N=n, SPACE=space, PATH=path)
+        return in_browser('interpolate', file, left_out, **ends, N=n, SPACE=space, PATH=path, theme=theme)
     picture = picture_path(out, f'{image1.stem}-{image2.stem}.png', file, image1, image2)
     model, images = load_with_images(file, image1, image2)
     passage = Passage(space, path, tuple(groups) if groups else None)
@@ -286,7 +292,8 @@ def explore(
     pixels: Pixels = 'mean', seed: Seed = 0,
     fresh: Annotated[int | None, option('--fresh', 'N',
         'seed of the fresh noise; that of the image if not given', **SEEDS)] = None,
-    statistics_seed: StatisticsSeed = None, out: Out = None, tile_size: TileSize = None, app: App = False):
+    statistics_seed: StatisticsSeed = None, out: Out = None, tile_size: TileSize = None, app: App = False,
+    theme: Theme = 'system'):
     "Show what each latent group decides. A row per group, fresh noise in it alone; the unchanged image comes first."
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.explore import parse_cell
@@ -297,7 +304,7 @@ def explore(
                     'pixels': pixels != 'mean', 'fresh': fresh is not None,
                     'statistics-seed': statistics_seed is not None}
         return in_browser('explore', file, left_out, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n,
-                          STRENGTH=strength, GROUPS=groups or None)
+                          STRENGTH=strength, GROUPS=groups or None, theme=theme)
     model = load_model(file)
     image = Recipe(seed, 1, temperature, iterations, pixels, statistics_seed=statistics_seed)
     changed = n, strength, parse_cell(cell), 2. if difference else 0.

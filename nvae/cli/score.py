@@ -57,7 +57,7 @@ def score(
         for line in about_skipped(skipped, len(sets[name].places) + len(skipped)): print(line, file=sys.stderr)
     result = _told(model.cfg, sets, seed)
     written = [write_scores(paths.table, sets, model.cfg, [model_file(file)])]
-    line = command_line('score', file, *where, *(f'--groups={K}' for K in kept or ()), against=against, seed=seed,
+    line = command_line('score', file, *where, groups=kept, against=against, seed=seed,
                         importance_samples=importance_samples, map=with_map, split=split, batch_size=batch_size)
     written += _save_sheets(model, file, sets, paths, with_map, line)
     tell(json.dumps(result) if as_json else _summary(result))

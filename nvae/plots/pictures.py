@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LINE', 'TILE_SIZE', 'MOST_SCALE', 'MOST_ENLARGED', 'FILMS', 'to_bytes', 'to_pil', 'png', 'image_grid',
-           'tile_scale', 'enlarged', 'font', 'text_width', 'save_png', 'packed_png', 'refuse_other_format',
-           'read_png_meta', 'film', 'save_film']
+           'tile_scale', 'enlarged', 'font', 'text_width', 'save_png', 'refuse_other_format', 'read_png_meta',
+           'film', 'save_film']
 
 # %% ../../nbs/engine/plots/00_pictures.ipynb #01-viz-003
 import io
@@ -106,20 +106,10 @@ def text_width(text)->int: # pixels
 def save_png(image:Image.Image, path, meta:dict | None=None)->Path: # meta: plain values to keep in the file
     "Write a PNG with its provenance, whole or not at all. Raises `BadInput` where it can't, or mustn't, be written."
     refuse_other_format(path)
-    return put_file(path, lambda beside: _write_png(image, beside, meta))
-
-def packed_png(image:Image.Image, meta:dict | None=None)->bytes: # as for `save_png`
-    "The same PNG, byte by byte, in memory"
-    buffer = io.BytesIO()
-    _write_png(image, buffer, meta)
-    return buffer.getvalue()
-
-def _write_png(image, where, meta):
-    "Write a PNG with its provenance to a file or buffer"
     info = PngInfo()
     if meta is not None:
         info.add_text('nvae', json.dumps(meta))
-    image.save(where, format='PNG', pnginfo=info)
+    return put_file(path, lambda beside: image.save(beside, format='PNG', pnginfo=info))
 
 def refuse_other_format(path):
     "Raises `BadInput` for the ending of another kind of picture: only a PNG carries how it was made"

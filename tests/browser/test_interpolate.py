@@ -1,6 +1,6 @@
 "Interpolating, used as a person would, between images that come from outside"
-
 from hands import comes_out_again, face, kernels, until
+from sizes import check_sizes
 
 NEWER = 'serial => +document.querySelector(".nvae-way").dataset.serial > serial'
 FRAME = 'frame => +document.querySelector(".nvae-way").dataset.frame === frame'
@@ -37,9 +37,11 @@ def test_interpolate(board, home):
     view.shot('samples')
     hand.after(lambda: view.drop(*face(7)))
     hand.after(lambda: view.drop(*face(12), place=1))
-    view.shot('images')
+    needed = '.nvae-large', '.nvae-strips', '.nvae-way .nvae-steer', '.nvae-place .nvae-tile'
+    if not view.is_lab: check_sizes(view, *needed)
     follows_without_the_kernel(hand)
     plays(hand)
+    plays_calmly(hand)
     hand.after(hand.strips.first.check)
     assert page.get_by_text('B not reached').count() == 0
     saved = view.save(home / 'pictures', 'interpolate-*.png')
@@ -95,15 +97,15 @@ def plays(hand):
     assert hand.frame() == stopped
 
 
-def test_calm(app):
-    "Somebody who wants no motion gets no film by itself, and Play shows step after step"
-    view = app('interpolate', N=5)
-    hand = Hand(view)
-    view.page.emulate_media(reduced_motion='reduce')
+def plays_calmly(hand):
+    "For somebody who wants no motion Play shows step after step, not a film"
+    page = hand.page
+    page.emulate_media(reduced_motion='reduce')
     hand.slider.focus()
-    view.page.keyboard.press('Home')
+    page.keyboard.press('Home')
     hand.at(0)
-    view.page.get_by_role('button', name='play the film').click()
-    view.page.wait_for_function(MOVED, arg=0)
-    assert hand.frame() == 8  # of 33 frames, four steps
-    assert not view.ours()
+    page.get_by_role('button', name='play the film').click()
+    page.wait_for_function(MOVED, arg=0)
+    assert hand.frame() == 5  # of 36 frames, seven steps
+    page.get_by_role('button', name='pause the film').click()
+    page.emulate_media(reduced_motion='no-preference')

@@ -1,5 +1,6 @@
 "Stepping through an image's way, as somebody would who gives a lecture"
-from hands import face, kernels
+from hands import face, kernels, wear
+from sizes import check_sizes, contrast
 
 TOLD = 'step => +document.querySelector(".nvae-steps").dataset.step === step - 1'
 LETTERS = """() => {
@@ -12,6 +13,22 @@ OVERLAP = """() => {
   const boxes = [...document.querySelectorAll('.nvae-drawing text')].map(e => e.getBoundingClientRect())
   const meet = (a, b) => a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom
   return boxes.some((a, i) => boxes.some((b, j) => i < j && meet(a, b)))
+}"""
+
+COLOURS = """() => {
+  const one = (selector, what) => document.querySelectorAll(`.nvae-drawing ${selector}`).length
+    ? getComputedStyle(document.querySelector(`.nvae-drawing ${selector}`))[what] : null
+  const pairs = [
+    ['.nvae-word:not(.nvae-lit)', '.nvae-part:not(.nvae-lit)'], ['.nvae-word.nvae-lit', '.nvae-left.nvae-lit'],
+    ['.nvae-word.nvae-lit', '.nvae-right.nvae-lit'], ['.nvae-group-number.nvae-lit', '.nvae-latent.nvae-lit'],
+  ]
+  const paper = getComputedStyle(document.querySelector('.nvae-board')).getPropertyValue('--paper')
+  const probe = document.body.appendChild(document.createElement('i'))
+  probe.style.color = paper
+  const page = getComputedStyle(probe).color
+  probe.remove()
+  const inside = pairs.map(([text, box]) => [one(text, 'fill'), one(box, 'fill'), page])
+  return [...inside, [one('.nvae-nats', 'fill'), page, page]]
 }"""
 
 
@@ -56,6 +73,8 @@ def test_step(board, home):
     hand.press('the first step')
     at(1)
     boxes_lead(hand)
+    can_be_read(hand)
+    if not view.is_lab: check_sizes(view, '.nvae-told', '.nvae-towers', '.nvae-views', '.nvae-play')
     plays(hand)
     view.drop(*face(7))
     page.wait_for_selector('text=64×64 pixels, resized to 32×32')
@@ -87,6 +106,15 @@ def boxes_lead(hand):
     numbers = hand.stage.locator('.nvae-nats').all_text_contents()
     assert len(numbers) == 4 and numbers[-1].startswith('Σ')  # three groups are known, and their sum
     assert abs(sum(map(float, numbers[:-1])) - float(numbers[-1][2:])) < .2
+
+
+def can_be_read(hand):
+    "Letters in the drawing, lit and unlit, on their boxes and beside the bars"
+    hand.press('top-down: posterior of group 2')
+    for theme in ('dark', 'light') if hand.view.is_lab else ('',):
+        if theme: wear(hand.page, theme)
+        pairs = hand.page.evaluate(COLOURS)
+        assert [pair for pair in pairs if None in pair or contrast(*pair) < 4.5] == []
 
 
 def plays(hand):

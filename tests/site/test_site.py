@@ -91,6 +91,88 @@ def test_search_finds(reader, served, words, expected):
     assert page.goto(next(a for a in found if expected in a)) or not served
 
 
+@pytest.mark.parametrize('words, first', [('temperature', 'idea/notation.html#temperature'),
+                                          ('KL balancing', 'idea/notation.html#kl-balancing'),
+                                          ('explore', 'workbench/explore.html'),
+                                          ('image_grid', 'api/plots.pictures.html#nvae.plots.pictures.image_grid')])
+def test_search_shows_titles_and_terms_first_and_each_page_once(reader, words, first):
+    page = reader().open('index.html')
+    page.locator('input[name=q]').first.fill(words)
+    page.keyboard.press('Enter')
+    page.wait_for_function("!document.querySelector('#search-progress, .search-summary')?.textContent.includes('...')")
+    page.wait_for_selector('#search-results li a')
+    page.wait_for_timeout(1000)  # results are added one by one
+    found = page.locator('#search-results li a').evaluate_all('links => links.map(a => a.href)')
+    assert found[0].endswith(first)
+    pages = [address.partition('#')[0] for address in found]
+    assert len(pages) == len(set(pages)) > 3
+
+
+def test_the_sidebar_has_six_folds(reader):
+    page = reader().open('using/explore.html')
+    folds = page.locator('.sidebar-tree > ul > li > a').all_inner_texts()
+    assert folds == ['Start', 'Tutorials', 'Book', 'Boards', 'Engine', 'Reference']
+    shown = page.locator('.sidebar-tree li.toctree-l2 > a:visible').all_inner_texts()
+    assert 'The network' in shown and 'Your own data' not in shown
+    page.locator('.sidebar-tree > ul > li:nth-child(2) > label').click()
+    assert page.locator('.sidebar-tree a:visible', has_text='Your own data').count()
+
+
+def test_the_first_page_moves_and_can_be_stopped(reader):
+    page = reader().open('index.html')
+    state = "getComputedStyle(document.querySelector('img.walk')).animationPlayState"
+    place = "getComputedStyle(document.querySelector('img.walk')).objectPosition"
+    assert page.evaluate(state) == 'running'
+    before = page.evaluate(place)
+    page.wait_for_function(f'{place} !== "{before}"')
+    page.locator('.walk-stop').click()
+    stopped = page.evaluate(place)
+    page.wait_for_timeout(500)
+    assert page.evaluate(state) == 'paused' and page.evaluate(place) == stopped
+    assert page.locator('ul.ways > li').count() == 3
+
+
+def test_who_asked_for_less_motion_sees_a_still(reader):
+    visitor = reader()
+    visitor.page.emulate_media(reduced_motion='reduce')
+    page = visitor.open('index.html')
+    assert page.evaluate("getComputedStyle(document.querySelector('img.walk')).animationPlayState") == 'paused'
+    assert page.locator('.walk-stop').inner_text() == 'Play'
+
+
+def test_first_screen_has_the_three_ways(reader):
+    page = reader().open('index.html')
+    page.set_viewport_size(dict(width=1280, height=720))
+    assert page.locator('ul.ways > li').last.evaluate('e => e.getBoundingClientRect().top') < 640
+
+
+@pytest.mark.parametrize('path', ['using/encode.html', 'learning/fit.html', 'engine/ground/config.html'])
+def test_a_hundred_columns_of_code_are_seen_whole(reader, path):
+    page = reader().open(path)
+    wide = """[...document.querySelectorAll('.cell:not(.tag_wraps) > .cell_input pre, .cell_input details pre')]
+              .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth).length"""
+    assert page.evaluate(wide) == 0
+
+
+def test_screenshots_of_a_board_lead_to_their_full_size(reader):
+    visitor = reader(served=True)
+    page = visitor.open('workbench/sample.html')
+    link = page.locator('figure.only-light a.image-reference')
+    shown = link.locator('img').evaluate('e => e.clientWidth')
+    link.click()
+    page.wait_for_url('**/_images/sample-light.webp')
+    assert page.evaluate('document.images[0].naturalWidth') > shown
+
+
+def test_the_comparison_is_stacked_on_a_phone(reader):
+    page = reader(width=390).open('index.html')
+    cell = page.locator('table.stack tbody tr').first.locator('td').nth(1)
+    assert cell.evaluate("e => getComputedStyle(e, '::before').content") == '"this kit: "'
+    assert cell.evaluate('e => e.getBoundingClientRect().width') > 250
+    wide = reader().open('index.html').locator('table.stack tbody tr').first.locator('td').nth(1)
+    assert wide.evaluate("e => getComputedStyle(e, '::before').content") == 'none'
+
+
 def test_names_in_prose_lead_to_the_reference(reader):
     page = reader().open('using/explore.html')
     page.locator('article a.name').first.click()

@@ -1,0 +1,70 @@
+"Every board for everyone: what axe-core finds in both themes, names and states of controls, no motion unasked"
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from hands import wear
+
+from nvae.boards.server import BOARDS
+
+# What is grave in the board, or in the whole page where the board is one; pictures are no text
+AXE = """async root => {
+  const found = await axe.run(root, {resultTypes: ['violations'], preload: false})
+  const grave = found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
+  const told = nodes => nodes.slice(0, 4).map(n => `${n.target} ${n.html.slice(0, 200)}`).join(' | ')
+  return grave.map(v => `${v.id}: ${told(v.nodes)}`)
+}"""
+SEEN = 'e => e.offsetParent !== null'
+# The controls that are to be seen, each as (role, name, state), as the browser tells them to a screen reader
+TOLD = """board => {
+  const kinds = 'button, input, select, textarea, [role=slider], [role=button], [role=tab], [contenteditable=true]'
+  const seen = [...board.querySelectorAll(kinds)].filter(e => e.offsetParent !== null && e.type !== 'file')
+  return seen.map(e => {
+    const words = [e.getAttribute('aria-label'), e.labels?.[0]?.textContent, e.textContent, e.title, e.placeholder]
+    const named = words.map(word => word?.trim()).find(word => /[\\p{L}\\p{N}]/u.test(word ?? ''))
+    return [e.getAttribute('role') ?? e.localName, named ?? '', e.outerHTML.slice(0, 160)]
+  })
+}"""
+MOVES = """() => document.getAnimations().filter(a => a.playState === 'running').map(a => String(a.animationName))"""
+TITLES = dict(sample='Sample', cherry='Cherry-pick', explore='Explore', interpolate='Interpolate', step='Step through')
+
+
+def unfolded(view):
+    "The board with all that can be unfolded"
+    board = view.page.locator('.nvae-board')
+    for toggle in board.locator('[class*=nvae-for-]').all():
+        if 'mod-active' not in toggle.get_attribute('class'): toggle.click()
+    return board
+
+
+def grave(view, theme):
+    "What axe-core finds serious or critical, in one theme"
+    if view.is_lab: wear(view.page, theme)
+    else: view.page.emulate_media(color_scheme=theme)
+    root = '.nvae-board' if view.is_lab else 'html'
+    return view.page.locator(root).first.evaluate(AXE)
+
+
+@pytest.mark.parametrize('name', BOARDS)
+def test_board_is_accessible(board, name):
+    view = board(name, theme='system') if board.__qualname__.startswith('app') else board(name)
+    view.page.evaluate(AXE_SCRIPT)
+    assert [grave(view, theme) for theme in ('dark', 'light')] == [[], []]
+    whole = unfolded(view)
+    view.shot('unfolded')
+    assert [grave(view, theme) for theme in ('dark', 'light')] == [[], []]
+    told = whole.evaluate(TOLD)
+    assert [where for _, named, where in told if not named] == []
+    inputs = [(role, named) for role, named, _ in told if role in ('input', 'select', 'slider')]
+    assert sorted(set(inputs)) == sorted(inputs)
+    for toggle in whole.locator('.widget-toggle-button:visible').all():
+        is_on = str('mod-active' in toggle.get_attribute('class')).lower()
+        assert is_on in (toggle.get_attribute('aria-pressed'), toggle.get_attribute('aria-expanded'))
+    if not view.is_lab:
+        assert view.page.title() == f'nvae · {TITLES[name]}'
+        assert view.page.locator('[role=main]').count() == 1
+
+
+@pytest.mark.parametrize('name', ['sample', 'explore', 'step'])
+def test_nothing_moves_where_less_motion_is_asked_for(app, name):
+    view = app(name)
+    view.page.emulate_media(reduced_motion='reduce')
+    assert view.page.evaluate(MOVES) == []
