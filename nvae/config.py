@@ -439,16 +439,18 @@ def load_config(name:str|ConfigFile, # a configuration's name, the path of a YAM
 SUBFOLDER = dict( # that torchvision makes below its root
     mnist='MNIST', fashion_mnist='FashionMNIST', cifar10='cifar-10-batches-py', celeba='celeba')
 
-def data_source(where:str, cfg:Config)->dict: # dataset and perhaps root, for a `DataConfig`
+def data_source(where:str, cfg:Config,
+                option:str='--data ', # how it was given, for the message; empty: by its place on the line
+               )->dict:               # dataset and perhaps root, for a `DataConfig`
     "What `--data` means to a configuration; raises `BadInput` for what is neither a folder nor a data set"
     folder = given_path(where, 'folder')
     if folder.is_dir():
         dataset = cfg.data.dataset
         holds_set = dataset in SUBFOLDER and (folder / SUBFOLDER[dataset]).is_dir()
         return dict(root=where, dataset=dataset if holds_set else 'folder')
-    known = get_args(Dataset)
+    known = [name for name in get_args(Dataset) if option or name != 'folder']
     if where not in known:
-        raise BadInput(f"--data {printable(where)}: neither a folder nor a data set{nearest(where, known)}; "
+        raise BadInput(f"{option}{printable(where)}: neither a folder nor a data set{nearest(where, known)}; "
                        f"the data sets are {', '.join(known)}")
     return dict(dataset=where) if where == cfg.data.dataset else dict(dataset=where, root=None)
 

@@ -1,4 +1,6 @@
 "A run by its name in place of its file, models that are still trained, and what opens in the browser"
+import inspect
+import json
 import os
 from contextlib import contextmanager
 
@@ -6,9 +8,14 @@ import pytest
 from small_models import small_run
 
 from nvae.boards import server
+from nvae.boards.cherry import CherryBoard
 from nvae.boards.controls import ModelPicker
+from nvae.boards.explore import ExploreBoard
+from nvae.boards.interpolate import InterpolateBoard
 from nvae.boards.session import find_model, list_models
-from nvae.errors import BadInput
+from nvae.cli.pictures import explore, interpolate
+from nvae.errors import MOST_ON_BOARD, BadInput
+from nvae.files import find_asset
 from nvae.plots.pictures import read_png_meta
 from nvae.runs.checkpoint import load_model, model_file, model_hash
 from nvae.runs.folder import RunDir, run_lock, write_status
@@ -104,3 +111,52 @@ def test_lab_says_what_it_opens_and_shows_the_folder_where_one_is(nvae, opened, 
     assert page.startswith('lab/tree/book/nbs/index.ipynb?file-browser-path=')
     assert page.endswith(tmp_path.name) and str(tmp_path) in about and 'index.ipynb' in about
     assert not root.exists() and (tmp_path / 'mine.ipynb').exists()
+
+
+@pytest.mark.parametrize('args,says', {
+    'images': (['cherry', 'cats', 0.7, '--n', 400], "'--n': Input should be less than or equal to 100"),
+    'passes': (['cherry', 'cats', 0.7, 501], "goes up to 500 of 'iterations'"),
+    'samples': (['sample', 'cats', 0.7, '--app', '--n', 101], "goes up to 100 of 'n', and 101 are asked for"),
+    'strength': (['explore', 'cats', 0.7, '--app', '--strength', 6], "goes up to 5 of 'strength'"),
+    'a seed': (['step', 'cats', '--seed', 2**31], "of 'seed'"),
+    'a size of tiles': (['sample', 'cats', 0.7, '--app', '--tile-size', 64], 'leave --tile-size out'),
+    'a change': (['explore', 'cats', 0.7, '--app', '--difference'], 'leave --difference out'),
+    'an image to step through': (['step', 'cats', 'nowhere.png'], 'there is no image nowhere.png'),
+}.values(), ids=str)
+def test_what_a_board_does_not_take_is_refused_before_it_opens(nvae, cats, opened, args, says):
+    done = nvae(*args)
+    assert done.returncode == 2 and says in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not opened
+
+
+def test_the_most_that_the_command_line_lets_through_is_what_a_board_shows(cats):
+    for board in (CherryBoard(cats, n=MOST_ON_BOARD['n'], iterations=0), ExploreBoard(cats, iterations=0, n=2)):
+        for name, most in MOST_ON_BOARD.items():
+            if name in board.controls: assert board.controls[name].max == most
+
+
+def test_commands_and_boards_begin_alike():
+    "What is said nowhere is the same for the verb, the board, and the board's notebook"
+    pages = dict(explore='03_explore', interpolate='04_interpolate')
+    for name, verb, board in (('explore', explore, ExploreBoard), ('interpolate', interpolate, InterpolateBoard)):
+        by_verb = {key: p.default for key, p in inspect.signature(verb).parameters.items()}
+        begun = {key: p.default for key, p in inspect.signature(board).parameters.items()}
+        notebook = json.loads((find_asset('nbs') / f'workbench/{pages[name]}.ipynb').read_text())
+        page = {}
+        for cell in notebook['cells']:
+            if 'parameters' in cell['metadata'].get('tags', ()): exec(''.join(cell['source']), page)
+        for key in ('n', 'space', 'path', 'seed', 'iterations', 'strength'):
+            said = [values[key] for values in (by_verb, begun) if key in values]
+            said += [page[key.upper()]] if key.upper() in page else []
+            assert len(set(said)) <= 1, (name, key, said)
+
+
+@pytest.mark.parametrize('verb', ['encode', 'score'])
+def test_an_error_speaks_of_what_was_typed(nvae, verb):
+    "Those verbs name their images by place, and have no --data"
+    out = ['out.safetensors'] if verb == 'encode' else []
+    for where, says in {'mnist': 'mnist has images of 1 channel(s)', 'cifar100': "cifar100: neither a folder nor a",
+                        'folder': 'folder: neither a folder'}.items():
+        done = nvae(verb, 'demo32', where, *out)
+        assert done.returncode == 2 and says in done.stderr and '--data' not in done.stderr
+    assert '--data mnist has' in nvae('evaluate', 'demo32', '--data', 'mnist').stderr

@@ -23,7 +23,7 @@ from .controls import Line, ModelPicker, Number, Temperatures, boxed, button, nu
 from .copying import Copyable, Download, MadeBy, TakeAway, arrangement
 from .grid import ImageGrid, page_file
 from .session import Drawing, Newest, Studio, Superseded, asked, forget_oldest
-from ..errors import BadInput, nearest, printable
+from ..errors import MOST_ON_BOARD, BadInput, nearest, printable
 from ..files import given_path, shown
 from ..plots.pictures import image_grid, save_png
 
@@ -189,8 +189,9 @@ class Board(Panel):
         self.origins = {} # text of an image → `Origin`
         self.controls = dict(
             file=ModelPicker(self.studio.runs), temperature=Temperatures(),
-            seed=number(0, 0, 2**31 - 1, 'seed', 'the same seed gives the same images'),
-            n=number(9, 1, 100, 'images', 'how many'), iterations=number(20, 0, 500, 'BN passes', PASSES),
+            seed=number(0, 0, MOST_ON_BOARD['seed'], 'seed', 'the same seed gives the same images'),
+            n=number(9, 1, MOST_ON_BOARD['n'], 'images', 'how many'),
+            iterations=number(20, 0, MOST_ON_BOARD['iterations'], 'BN passes', PASSES),
             **self.own_controls())
         if self.tabs: self.controls['tab'] = self.frame
         self.about, self.status, self.note = W.HTML(), Line(), Line()

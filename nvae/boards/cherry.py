@@ -17,7 +17,7 @@ from .board import Board, unused
 from .controls import boxed, button, in_words, number
 from .grid import ImageGrid
 from .picks import Picks, as_pick, pictures, recipe_of, recreate
-from ..errors import BadInput
+from ..errors import MOST_ON_BOARD, BadInput
 from ..files import given_path, put_file, shown
 from ..plots.pictures import image_grid, tile_scale
 from ..sampling.provenance import read_picks
@@ -41,7 +41,7 @@ class CherryBoard(Board):
         super().__init__(file, temperature, iterations, seed or 0, n, runs, wanted=wanted)
 
     def own_controls(self):
-        return dict(wanted=number(9, 1, 100, 'wanted', 'picks that fill the tray'))
+        return dict(wanted=number(9, 1, MOST_ON_BOARD['wanted'], 'wanted', 'picks that fill the tray'))
 
     def act(self, text, tooltip, action):
         "A button whose action may fail"

@@ -30,7 +30,7 @@ from .session import asked, interruptible
 from .sliders import as_slides, direction_from, fit_slides, handful, known_directions
 from ..config import ModelConfig
 from ..data.images import open_image
-from ..errors import BadInput
+from ..errors import MOST_ON_BOARD, BadInput
 from ..evaluation.probe import plot_knowledge
 from ..files import shown
 from ..plots.pictures import png, to_pil
@@ -113,7 +113,8 @@ class ExploreBoard(PairBoard):
             start=toggles(STARTS), **super().own_controls(),
             n_coarse=number(1, 0, 9, 'from A', 'coarse scales that come from A; the others come from B'),
             groups=Hierarchy(), place=place,
-            strength=slider(1, 0, 5, .1, 'strength', 'factor on the fresh noise: 0 gives the mean, 1 is usual'),
+            strength=slider(1, 0, MOST_ON_BOARD['strength'], .1, 'strength',
+                            'factor on the fresh noise: 0 gives the mean, 1 is usual'),
             fresh=number(0, 0, 2**31 - 1, 'variation', 'the same number gives the same fresh noise'),
             difference=choice('difference', AMPLIFIED, 'show what changed, amplified'),
             show=toggles(SHOWS, '110px'), walking=self.walking, **self.other_controls())

@@ -21,7 +21,7 @@ from .grid import ImageGrid
 from .picks import Picks
 from .session import asked, forget_oldest
 from ..data.images import image_bytes, open_image, read_image
-from ..errors import BadInput
+from ..errors import VARIANTS, BadInput
 from ..files import first_free, shown
 from ..plots.pictures import save_film
 from ..sampling.commands import Origin, expression
@@ -171,7 +171,7 @@ class PairBoard(SourceBoard):
     "A board that encodes images, and shows what moves"
     passive, ms_per_frame = ('ending',), 90
 
-    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=8, runs=None, **values):
+    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=VARIANTS, runs=None, **values):
         super().__init__(file, temperature, iterations, seed, n, runs, **values)
 
     def own_controls(self):

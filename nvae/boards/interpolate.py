@@ -19,6 +19,7 @@ from .grid import ImageGrid, page_file, sprite
 from .groups import Hierarchy
 from .inputs import PairBoard
 from .session import Drawing, Superseded, asked, forget_oldest
+from ..errors import PATH, SPACE, STEPS
 from ..sampling.encode import SPACES, groups_named
 from ..sampling.interpolate import PATHS
 from ..sampling.recipe import Passage
@@ -80,8 +81,8 @@ class InterpolateBoard(PairBoard):
         show = choice('saved', list(self.views), 'what Save keeps: the way that is chosen, or all four')
         return dict(**super().own_controls(), show=show, **ways, groups=Hierarchy(several=True), position=self.grid)
 
-    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=8, runs=None,
-                 space='noise', path='spherical', **values):
+    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=STEPS, runs=None,
+                 space=SPACE, path=PATH, **values):
         super().__init__(file, temperature, iterations, seed, n, runs, space=space, path=path, **values)
 
     def in_rail(self):

@@ -112,7 +112,7 @@ def image_source(model, where:list, split:str): # as typed
     from nvae.files import given_path
     from nvae.sampling.encode import parts_of_batches, parts_of_files
     if len(where) > 1 or given_path(where[0], 'folder').exists(): return parts_of_files(where, model.cfg)
-    sets = images_of(with_data(model.config, where[0]), progress=True)
+    sets = images_of(with_data(model.config, where[0], ''), progress=True)
     return parts_of_batches(getattr(sets, split), f'{where[0]}/{split}')
 
 @example('encode demo photos photos.safetensors --groups 3 --flat')

@@ -27,6 +27,7 @@ from nvae.cli.options import (
     parse_temperature,
     switch,
 )
+from ..errors import MOST_ON_BOARD, PATH, SPACE, STEPS, VARIANTS
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #02-pictures-n001
 def parse_sweep(text): # as for `parse_temperature`
@@ -64,14 +65,22 @@ Picture = Annotated[Path, argument('IMAGE1', 'an image file', **A_FILE)]
 Picture2 = Annotated[Path, argument('IMAGE2', 'another', **A_FILE)]
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-028
-def in_browser(board:str, out, file, theme:str='system', **parameters): # of the board's notebook
-    "Open a board in place of making a picture; raises `BadInput` where the model wouldn't take that temperature"
+_CHOSEN_THERE = "with --app a page opens, where that is chosen; leave --{0} out"
+_BEYOND = "a board goes up to {most:g} of '{name}', and {value:g} are asked for"
+
+def in_browser(board:str, file, left_out:dict|None=None, # option → value, of those that the page doesn't take
+               theme:str='system', **parameters): # of the board's notebook
+    "Open a board in place of making a picture; raises `BadInput` for what the board, or the model, doesn't take"
     from nvae.boards.server import open_app
     from nvae.config import Config
     from nvae.errors import BadInput
     from nvae.noise import group_temperatures
     from nvae.runs.checkpoint import read_file
-    if out: raise BadInput("with --app pictures are saved from the page; leave --out out")
+    for name, value in (left_out or {}).items():
+        if value: raise BadInput(_CHOSEN_THERE.format(name))
+    for name, most in MOST_ON_BOARD.items():
+        value = parameters.get(name.upper())
+        if value is not None and value > most: raise BadInput(_BEYOND.format(most=most, name=name, value=value))
     cfg = Config.from_dict(read_file(file)['config'], file).model
     temperature = parameters.get('TEMPERATURE')
     if temperature is not None: group_temperatures(cfg, temperature)
@@ -121,7 +130,8 @@ def sample(
         again = picture_path(out, f'{like.stem}-again.png', like, file)
         return print(save_again(draw_again(like, file), again))
     if app:
-        return in_browser('sample', out, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n,
+        left_out = {'out': out, 'tile-size': tile_size, 'statistics-seed': statistics_seed is not None}
+        return in_browser('sample', file, left_out, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n,
                           PIXELS=pixels, theme=theme)
     rows = sweep or (temperature,)
     recipes = [Recipe(seed, n, t, iterations, pixels, statistics_seed=statistics_seed) for t in rows]
@@ -133,13 +143,13 @@ def sample(
 @example('cherry runs/quickstart/quickstart.model 0.7')
 def cherry(
     file: File, temperature: Temperature, iterations: Iterations = 20,
-    n: Annotated[int, option('--n', 'N', 'images in a batch', min=1, max=100)] = 9,
-    wanted: Annotated[int, option('--wanted', 'N', 'picks that fill the tray', min=1, max=100)] = 9,
+    n: Annotated[int, option('--n', 'N', 'images in a batch', min=1, max=MOST_ON_BOARD['n'])] = 9,
+    wanted: Annotated[int, option('--wanted', 'N', 'picks that fill the tray', min=1, max=MOST_ON_BOARD['wanted'])] = 9,
     seed: Annotated[int | None, option('--seed', 'N',
         'of the first batch; where the last session stopped if not given', **SEEDS)] = None,
     theme: Theme = 'system'):
     "Pick the images you like, nine at a time, in the browser. One key each; every pick is on disk at once."
-    in_browser('cherry', None, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, WANTED=wanted,
+    in_browser('cherry', file, None, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, WANTED=wanted,
                theme=theme)
 
 @example('step runs/quickstart/quickstart.model anna.png')
@@ -148,12 +158,13 @@ def step(
     image: Annotated[Path | None, argument('IMAGE', 'an image file; a sample if not given', **A_FILE)] = None,
     temperature: Annotated[object, option('--temperature', 'T', 'of the sample', parser=parse_temperature)] = 0.7,
     iterations: Annotated[int, option('--iterations', 'N',
-        "passes that estimate BatchNorm's averages for a sample", **PASSES)] = 20, seed: Seed = 0):
+        "passes that estimate BatchNorm's averages for a sample", **PASSES)] = 20, seed: Seed = 0,
+    theme: Theme = 'system'):
     "Follow an image through the network, step by step, in the browser. What each group expects, sees, and costs."
     from nvae.data.images import image_bytes
     if image: image_bytes(image)
-    in_browser('step', None, file, IMAGE=str(image.resolve()) if image else '', TEMPERATURE=temperature,
-               ITERATIONS=iterations, SEED=seed)
+    in_browser('step', file, None, IMAGE=str(image.resolve()) if image else '', TEMPERATURE=temperature,
+               ITERATIONS=iterations, SEED=seed, theme=theme)
 
 @example('lab')
 def lab():
@@ -175,11 +186,11 @@ def load_with_images(file, *paths):
 @example('interpolate runs/quickstart/quickstart.model anna.png berta.png 10 --space noise --path spherical')
 def interpolate(
     file: File, image1: Picture, image2: Picture2,
-    n: Annotated[int, argument('N', 'steps between the two', min=2, max=IMAGES['max'] - 2)] = 8,
+    n: Annotated[int, argument('N', 'steps between the two', min=2, max=IMAGES['max'] - 2)] = STEPS,
     space: Annotated[Literal['z', 'noise'], option('--space', 'z|noise',
-        'mix the latents, or the noise that gives them')] = 'noise',
+        'mix the latents, or the noise that gives them')] = SPACE,
     path: Annotated[Literal['linear', 'spherical'], option('--path', 'linear|spherical',
-        'on the straight line, or on the great arc')] = 'spherical',
+        'on the straight line, or on the great arc')] = PATH,
     groups: Groups = None, out: Out = None, tile_size: TileSize = None, app: App = False,
     theme: Theme = 'system'):
     "Lead from one image to another through the latents. The originals stand at the ends."
@@ -187,7 +198,8 @@ def interpolate(
     from nvae.sampling.recipe import Passage, Recipe, Start
     if app:
         ends = dict(IMAGE1=str(image1.resolve()), IMAGE2=str(image2.resolve()))
-        return in_browser('interpolate', out, file, **ends, N=n, SPACE=space, PATH=path, theme=theme)
+        left_out = {'out': out, 'tile-size': tile_size, 'group': groups}
+        return in_browser('interpolate', file, left_out, **ends, N=n, SPACE=space, PATH=path, theme=theme)
     picture = picture_path(out, f'{image1.stem}-{image2.stem}.png', file, image1, image2)
     model, images = load_with_images(file, image1, image2)
     passage = Passage(space, path, tuple(groups) if groups else None)
@@ -271,7 +283,7 @@ def restore(
 @example("explore runs/quickstart/quickstart.model 0.7 --group 0 --group 'scale 0' --strength 1.5")
 def explore(
     file: File, temperature: Temperature, iterations: Iterations = 20, groups: Groups = None,
-    n: Annotated[int, option('--n', 'N', 'variants per row', **IMAGES)] = 6,
+    n: Annotated[int, option('--n', 'N', 'variants per row', **IMAGES)] = VARIANTS,
     strength: Annotated[float, option('--strength', 'N',
         'factor on the fresh noise, in place of the temperature', parser=number_in(0, 100))] = 1.0,
     difference: Annotated[bool, switch('--difference',
@@ -288,7 +300,10 @@ def explore(
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Recipe, explore_recipes
     if app:
-        return in_browser('explore', out, file, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n,
+        left_out = {'out': out, 'tile-size': tile_size, 'difference': difference, 'cell': cell,
+                    'pixels': pixels != 'mean', 'fresh': fresh is not None,
+                    'statistics-seed': statistics_seed is not None}
+        return in_browser('explore', file, left_out, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n,
                           STRENGTH=strength, GROUPS=groups or None, theme=theme)
     model = load_model(file)
     image = Recipe(seed, 1, temperature, iterations, pixels, statistics_seed=statistics_seed)

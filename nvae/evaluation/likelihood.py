@@ -281,17 +281,19 @@ def _in_unit(value, cfg):
 # %% ../../nbs/4_using/04_likelihood.ipynb #15-evaluate-034
 CHANNELS = dict(mnist=1, fashion_mnist=1, cifar10=3, celeba=3) # of the images as published
 
-def with_data(cfg:Config, where=None)->Config: # where: a folder of images, a data set's name, or None: as configured
+def with_data(cfg:Config, where=None, # a folder of images, a data set's name, or None: as configured
+              option:str='--data ',    # as for `data_source`
+             )->Config:
     "The configuration with other images; raises `BadInput` for an unknown name, or other channels than the model's"
     if where is None: return cfg
-    found = data_source(str(where), cfg)
+    found = data_source(str(where), cfg, option)
     name, other_folder = found['dataset'], found['dataset'] == 'folder' and 'root' in found
     if name == cfg.data.dataset and not other_folder:
         return cfg.model_copy(update=dict(data=cfg.data.model_copy(update=found)))
     wanted = cfg.model.image_channels
     channels = CHANNELS.get(name, wanted)
     if channels != wanted:
-        raise BadInput(f"--data {where} has images of {channels} channel(s), the model is of {wanted}")
+        raise BadInput(f"{option}{where} has images of {channels} channel(s), the model is of {wanted}")
     return cfg.model_copy(update=dict(data=DataConfig(**found)))
 
 class Images(NamedTuple):

@@ -45,6 +45,7 @@ class RunDir:
     config     = property(lambda self: self.path/'config.yaml')
     metrics    = property(lambda self: self.path/'metrics.jsonl')
     status     = property(lambda self: self.path/'status.json')
+    page       = property(lambda self: self.path/'watch.html')
     images     = property(lambda self: self.path/'images')
     lock       = property(lambda self: self.path/'.lock')
     model      = property(lambda self: self.path/f'{self.name}.model')

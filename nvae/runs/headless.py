@@ -11,6 +11,7 @@ __all__ = ['is_done', 'summary_of_run', 'execute', 'WholeFiles', 'new_kernel', '
 import errno
 import os
 import re
+import shlex
 import signal
 import sys
 import time
@@ -25,7 +26,7 @@ from ..config import Config, configured, flat, image_folder
 from ..errors import BadInput, printable
 from ..files import clear_temporary, disk_words, find_asset, given_path, shown, temporary_folder, write_text
 from .folder import RunDir, begin_anew, moved_with, open_run, read_metrics, read_status, write_status
-from .progress import Bar, clock
+from .progress import Bar, clock, write_page
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-006
 def is_done(cfg:Config, run:RunDir)->bool:
@@ -228,6 +229,7 @@ def train_headless(name:str, overrides=(), data=None, # as for `configured`
         refuse_missing_folder(cfg)
         parameters = dict(config=str(name), overrides=flat(overrides), runs=str(runs), processes=processes,
                           data=None if data is None else str(data), init=init, init_partial=init_partial)
+        bar.close(f"to watch: {run.page.resolve().as_uri()}, or `tensorboard --logdir {shlex.quote(str(runs))}`")
         ended = trained(run, parameters, bar.show)
     bar.close(ended.line)
     return ended.code
@@ -269,9 +271,11 @@ def _say_starting(run:RunDir):
     "In status.json; raises `BadInput` where it can't be written"
     try:
         write_status(run, state='starting', message='starting the kernel')
+        write_page(run)
     except OSError as e:
         raise BadInput(f"{shown(run.path)} can't be written ({disk_words(e, run.status)})") from None
 
 def _say_failed(run:RunDir, message:str, state:str='failed'):
     "In status.json, for a kernel that can't do so any more"
     with suppress(OSError): write_status(run, **read_status(run) | dict(state=state, message=message))
+    write_page(run)

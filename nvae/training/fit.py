@@ -29,6 +29,7 @@ from ..noise import own_generators, seed_from
 from ..runs.checkpoint import is_whole, read_file, save_checkpoint, save_model
 from ..runs.folder import RunDir, read_metrics, read_status, rewind_metrics, run_lock, write_status
 from ..runs.lineage import read_beginning, refuse_other_beginning
+from ..runs.progress import write_page
 from .accelerator import tracker_settings
 from .distributed import averaged, fingerprint, first_message, gather, max_over_processes, this_process
 from .monitor import assess, event, is_no_better, model_there_is, preview, record_training, update_status
@@ -365,3 +366,4 @@ def report(run:RunDir, state:str, error=None):
     message = None if error is None else str(error) or name
     why = dict(state=state, message=message, error=name, signum=getattr(error, 'signum', None))
     with suppress(OSError): write_status(run, **read_status(run) | why)
+    write_page(run)

@@ -23,6 +23,7 @@ from ..noise import seed_from
 from ..plots.pictures import image_grid, tile_scale
 from ..runs.checkpoint import save_checkpoint, save_model
 from ..runs.folder import RunDir, append_metrics, read_metrics, write_status
+from ..runs.progress import write_page
 from ..sampling.encode import active_units
 from ..sampling.sample import sample_images
 from .distributed import rank_and_size, summed, without_others
@@ -113,6 +114,9 @@ def update_status(state:TrainState, doing='training', now=False): # doing: train
     write_status(state.run, state=doing, step=state.position, steps=state.last, message=None, held_out=measured,
                  epoch=state.position/state.steps_per_epoch, epochs=cfg.train.epochs,
                  unit=likelihood_unit(cfg.model), events=session.events, **session.latest)
+    if doing == 'done' or time.monotonic() >= session.page_clock:
+        wait = write_page(state.run)
+        session.page_clock = time.monotonic() + wait
 
 # %% ../../nbs/engine/training/05_monitor.ipynb #12-survey-021
 def assess(state:TrainState, model:NVAE):

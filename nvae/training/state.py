@@ -62,6 +62,7 @@ class Session:
     seconds_before: float = 0.  # of training before it
     clock: float = 0.           # time.monotonic() when it began
     status_clock: float = 0.    # time.monotonic() of the last status
+    page_clock: float = 0.      # time.monotonic() from which watch.html may be written again
     events: list = field(default_factory=list) # (number, message) of what was to be known, the last of them
     latest: dict = field(default_factory=dict) # what that one said about the likelihood
 
