@@ -42,7 +42,8 @@ function render({model, el}) {
   el.classList.toggle('nvae-fit', get('fit'))
   data.lmSuppressShortcuts = 'true'
   data.serial = 0
-  el.append(body, drop, zoom)
+  const hold = make('button', 'nvae-film', {type: 'button', hidden: true})
+  el.append(body, hold, drop, zoom)
   if (Object.keys(get('actions')).length) zoom.append(offers('button', () => seen))
   zoom.append(close)
 
@@ -236,26 +237,38 @@ function render({model, el}) {
 
   function endFilm() {
     if (!film) return
-    clearInterval(film.timer)
+    runs(false)
     URL.revokeObjectURL(film.address)
     film = null
+    hold.hidden = true
   }
+
+  // Every film can be stopped: a walk by the ▶ of its row, any other by a button below it
+  function runs(yes) {
+    const [, n, ms] = get('film_of')
+    const next = () => {
+      film.at = (film.at + 1) % n
+      frame(film.at)
+    }
+    clearInterval(film.timer)
+    film.timer = yes ? setInterval(next, ms) : null
+    hold.hidden = !n || get('heads').length > 0
+    hold.textContent = yes ? 'Pause' : 'Play'
+    hold.setAttribute('aria-label', yes ? 'pause the film' : 'play the film')
+  }
+  hold.onclick = () => { if (film) runs(!film.timer) }
 
   function play() {
     const bytes = get('film')
-    const [, n, ms] = get('film_of')
+    const [, n] = get('film_of')
     if (!n) return endFilm()
     if (film?.bytes === bytes) return frame(film.at)
     endFilm()
     film = {bytes, address: URL.createObjectURL(new Blob([bytes])), at: 0}
-    if (matchMedia('(prefers-reduced-motion: reduce)').matches) {
-      film.at = Math.floor(n / 2)
-      return frame(film.at)
-    }
-    film.timer = setInterval(() => {
-      film.at = (film.at + 1) % n
-      frame(film.at)
-    }, ms)
+    const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches
+    if (isCalm) film.at = Math.floor(n / 2)
+    frame(film.at)
+    runs(!isCalm)
   }
 
   // --- as large as there is room: --fit says whether the height counts, too

@@ -65,6 +65,7 @@ function render({model, el}) {
 
   // As large as the room allows, in the image's shape
   function fit() {
+    room.style.maxHeight = `${room.clientWidth / get('aspect')}px`
     const width = Math.min(room.clientWidth, room.clientHeight * get('aspect'))
     large.style.width = `${width}px`
     large.style.height = `${width / get('aspect')}px`

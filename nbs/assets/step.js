@@ -225,6 +225,8 @@ function render({model, el}) {
       if (picture !== undefined) figure.firstChild.src = addresses[picture]
       else figure.firstChild.removeAttribute('src')
     }
+    const maps = Object.keys(step.pictures).some(name => !['image', 'decoded'].includes(name))
+    legend.classList.toggle('nvae-empty', !maps)
     told.replaceChildren(make('b', '', {textContent: step.title}), ` ${step.text}`)
     count.textContent = `${k + 1} of ${way.steps.length}`
     slider.max = last()

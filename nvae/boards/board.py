@@ -63,6 +63,9 @@ class Panel(W.VBox):
         "Is the picture not the one that was asked for last?"
         return False
 
+    def say_nearest(self, name:str):
+        "A control was changed: say where it took another value than the one that was asked for"
+
     def put_all(self, values:dict):
         "Set controls without drawing; raises `BadInput` at the first name or value that isn't possible"
         with self.without_drawing():
@@ -96,6 +99,7 @@ class Panel(W.VBox):
         self.by_hand = name
         try: self.draw()
         finally: self.by_hand = ''
+        self.say_nearest(name)
 
     def remember(self, values:dict):
         "One more step of the way, unless it is where we are; what once came after is forgotten"
@@ -201,7 +205,7 @@ class Board(Panel):
         self.add_class(f'nvae-{self.kind}')
         self.controls['file'].again.on_click(lambda _: self.reload())
         for name, control in self.controls.items():
-            if isinstance(control, Number): control.observe(partial(self._say_nearest, name), 'said')
+            if isinstance(control, Number): control.observe(lambda _, name=name: self.say_nearest(name), 'said')
         self.frame.on_page = lambda _: self.tell_page()
         values = dict(file=str(file or ''), temperature=temperature, iterations=iterations, seed=seed, n=n, **values)
         self._begin(values)
@@ -248,10 +252,12 @@ class Board(Panel):
             placed.append(line)
         return placed
 
-    def _say_nearest(self, name, change):
-        "A number was outside its range: say so below it, and above the picture"
-        if name in self.complaints: self.complaints[name].say(change.new)
-        self.note.say(change.new)
+    def say_nearest(self, name:str):
+        "Where a number was outside its range: say so below it, and above the picture"
+        said = getattr(self.controls.get(name), 'said', '')
+        line = self.complaints.get(name)
+        if line and line.text != said: line.say(said)
+        if said: self.note.say(said)
 
     def in_rail(self)->list: # names of controls, or widgets
         "What stands in the rail"
@@ -283,6 +289,7 @@ class Board(Panel):
         with self.without_drawing():
             wrong = [error for name, value in values.items() if (error := self._refused(name, value))]
         self.draw() # the first picture
+        for name in values: self.say_nearest(name)
         if wrong: self.note.fail(wrong[0])
 
     def _refused(self, name, value):

@@ -12,7 +12,7 @@ import anywidget
 import traitlets as T
 
 from ..files import find_asset
-from ..plots.pictures import film, image_grid, png
+from ..plots.pictures import image_grid, png
 
 # %% ../../nbs/engine/boards/01_grid.ipynb #17-widgets-011
 def sprite(images, columns:int)->bytes: # (N, C, H, W), floats in [0, 1] or uint8; PNG of (rows·H) × (columns·W) pixels
@@ -28,7 +28,7 @@ class ImageGrid(anywidget.AnyWidget):
     "Images in rows and columns that can be clicked, picked by keys, looked at closely and put in order"
     _esm = page_file('grid.js')
     _css = page_file('grid.css')
-    image = T.Bytes(b'', help='all tiles in one PNG, or one tile as a film').tag(sync=True)
+    image = T.Bytes(b'', help='all tiles in one PNG').tag(sync=True)
     serial = T.Int(0, help='number of that picture').tag(sync=True)
     n = T.Int(0, help='tiles').tag(sync=True)
     columns = T.Int(1, help='tiles per row').tag(sync=True)
@@ -81,13 +81,14 @@ class ImageGrid(anywidget.AnyWidget):
             for name, value in (nothing | traits).items():
                 self.set_trait(name, value)
             if n:
-                self.image = film(images, ms) if moves else sprite(images, columns)
+                self.image = sprite(images[:n], columns)
                 self.aspect = images.shape[-1] / images.shape[-2]
             self.n = n
             self.columns = columns
             self.size = max(40, min(widest, room // columns - 6))
             self.dim = False
             self.serial += 1
+            if moves: self.play(images, 0, ms)
         return self.serial
 
     def play(self, frames, tile:int=0, ms:int=90): # (N, C, H, W); none: nothing plays

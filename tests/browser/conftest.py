@@ -94,11 +94,12 @@ def end_sessions(server):
 def app(project, tmp_path, chromium):
     "app(board) opens a board's notebook through Voila, some boards in the one theme and some in the other"
     opened = []
-    def start(name, **parameters):
-        theme = 'dark' if name in ('cherry', 'interpolate') else 'light'
+    def start(name, theme='', **parameters):
+        theme = theme or ('dark' if name in ('cherry', 'interpolate') else 'light')
+        shade = 'light' if theme == 'system' else theme
         values = dict(FILE='demo32', ITERATIONS=2, RUNS=str(project / 'runs')) | parameters
         notebook = app_notebook(name, tmp_path, theme, **values)
-        opened.append(Server('voila', notebook, more=[f'--theme={theme}'], OMP_NUM_THREADS='1'))
+        opened.append(Server('voila', notebook, more=[f'--theme={shade}'], OMP_NUM_THREADS='1'))
         opened.append(chromium.new_context(viewport=SIZE))
         view = Page(opened[-1], f'voila-{theme}-{name}', opened[-2])
         view.page.goto(opened[-2].address)

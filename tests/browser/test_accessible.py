@@ -12,7 +12,6 @@ AXE = """async root => {
   const told = nodes => nodes.slice(0, 4).map(n => `${n.target} ${n.html.slice(0, 200)}`).join(' | ')
   return grave.map(v => `${v.id}: ${told(v.nodes)}`)
 }"""
-SEEN = 'e => e.offsetParent !== null'
 # The controls that are to be seen, each as (role, name, state), as the browser tells them to a screen reader
 TOLD = """board => {
   const kinds = 'button, input, select, textarea, [role=slider], [role=button], [role=tab], [contenteditable=true]'
@@ -43,11 +42,9 @@ def grave(view, theme):
     return view.page.locator(root).first.evaluate(AXE)
 
 
-@pytest.mark.parametrize('name', BOARDS)
-def test_board_is_accessible(board, name):
-    view = board(name, theme='system') if board.__qualname__.startswith('app') else board(name)
+def check_is_accessible(view):
+    "A board as it is, unfolded, and each of its tabs; names that are told apart, states that are told"
     view.page.evaluate(AXE_SCRIPT)
-    assert [grave(view, theme) for theme in ('dark', 'light')] == [[], []]
     whole = unfolded(view)
     view.shot('unfolded')
     assert [grave(view, theme) for theme in ('dark', 'light')] == [[], []]
@@ -58,13 +55,26 @@ def test_board_is_accessible(board, name):
     for toggle in whole.locator('.widget-toggle-button:visible').all():
         is_on = str('mod-active' in toggle.get_attribute('class')).lower()
         assert is_on in (toggle.get_attribute('aria-pressed'), toggle.get_attribute('aria-expanded'))
-    if not view.is_lab:
-        assert view.page.title() == f'nvae · {TITLES[name]}'
-        assert view.page.locator('[role=main]').count() == 1
+    whole.locator('.nvae-for-code').focus()
+    for name in 'code', 'menu', 'keys':
+        whole.locator(f'.nvae-for-{name}').press('Enter')
+    for tab in whole.locator('.nvae-tab').all():
+        tab.click()
+        view.settled()
+        assert grave(view, 'light') == []
 
 
-@pytest.mark.parametrize('name', ['sample', 'explore', 'step'])
-def test_nothing_moves_where_less_motion_is_asked_for(app, name):
-    view = app(name)
+@pytest.mark.parametrize('name', BOARDS)
+def test_in_jupyterlab(lab, name):
+    check_is_accessible(lab(name))
+
+
+@pytest.mark.parametrize('name', BOARDS)
+def test_as_an_application(app, name):
+    view = app(name, theme='system')
+    assert view.page.title() == f'nvae · {TITLES[name]}'
+    assert view.page.locator('[role=main]').count() == 1
+    check_is_accessible(view)
     view.page.emulate_media(reduced_motion='reduce')
     assert view.page.evaluate(MOVES) == []
+    assert not view.ours()
