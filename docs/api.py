@@ -37,7 +37,7 @@ class Parameter(NamedTuple):
 
 def label(module, name):
     "Where the book defines a name; labels don't tell `Estimate` from `estimate`, so capitals say so"
-    capital = 'capital-' if name[0].isupper() else ''
+    capital = 'capital-' if name.lstrip('_')[:1].isupper() else ''
     return f'def-{module.replace(".", "-")}-{capital}{name}'
 
 

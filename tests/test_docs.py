@@ -135,6 +135,11 @@ def test_reference_tells_shapes_types_defaults_returns_raises_and_source(tmp_pat
         assert part in text
 
 
+@pytest.mark.parametrize('one, other', [('Estimate', 'estimate'), ('_OF_IMAGES', '_of_images')])
+def test_names_that_differ_by_capitals_have_places_of_their_own(one, other):
+    assert api.label('bench', one).lower() != api.label('bench', other).lower()
+
+
 def build(tmp_path, stager):
     "Sphinx on the staged pages, warnings as errors"
     target = tmp_path / '_proc'
