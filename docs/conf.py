@@ -4,6 +4,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from bs4 import BeautifulSoup
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 from api import home  # noqa: E402
@@ -67,6 +69,17 @@ def level_headings(app, pagename, templatename, context, doctree):
         context[key] = context.get(key, '').replace('role="heading"', 'role="heading" aria-level="2"')
 
 
+def shorten_contents(app, pagename, templatename, context, doctree):
+    "Outside the reference the sidebar doesn't list its modules: on each of hundreds of pages they would weigh 10 kB"
+    if pagename.startswith('api/'): return
+    contents = BeautifulSoup(context.get('furo_navigation_tree', ''), 'html.parser')
+    for link in contents.select('a[href$="api/index.html"]'):
+        for modules in link.find_next_siblings(): modules.decompose()
+        link.parent['class'] = [name for name in link.parent['class'] if name != 'has-children']
+    context['furo_navigation_tree'] = str(contents)
+
+
 def setup(app):
     app.connect('build-finished', put_mathjax)
+    app.connect('html-page-context', shorten_contents, priority=850)
     app.connect('html-page-context', level_headings, priority=900)
