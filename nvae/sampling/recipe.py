@@ -182,8 +182,8 @@ def _start_noise(model, r):
     "The noise of what a recipe begins with: a batch, one of the seed's images, an image, or several mixed"
     images = _encoded(model, r) if r.start else []
     if r.desk is not None: return desk_noise(model.cfg, r.desk, dict(zip('AB', images)))
-    if len(images) == 2: return by_scale(model.cfg, images[0], images[1], r.start.n_coarse)
-    if images: return images[0]
+    if images and r.start.n_coarse is None: return images[0]
+    if images: return by_scale(model.cfg, images[0], images[1], r.start.n_coarse)
     if r.variants_of is None: return draw_noise(model.cfg, r.n, r.seed)
     return [e[-1:] for e in draw_noise(model.cfg, r.variants_of + 1, r.seed)]
 
