@@ -115,7 +115,7 @@ function render({model, el}) {
 
   function newTile(i) {
     const closer = make('span', 'nvae-look', {textContent: '⤢', title: 'look closer (z)', ariaHidden: true})
-    const key = make('kbd', 'nvae-key', {ariaHidden: true})
+    const key = make('kbd', 'nvae-cap', {ariaHidden: true})
     const parts = [make('span', 'nvae-pic'), make('span', 'nvae-mark'), make('span', 'nvae-box'), key, closer]
     if (get('sortable')) parts.push(shifters(i))
     if (Object.keys(get('actions')).length) parts.push(offers('span', () => i))

@@ -6,6 +6,7 @@ from hands import wear
 
 from nvae.boards.server import BOARDS
 
+SIZE = dict(width=1480, height=880) # of JupyterLab's window; the board gets what its sidebar and bars leave
 PICTURES = Path(__file__).parents[2] / 'test-output' / 'boards'
 
 
@@ -38,6 +39,7 @@ FIRST = dict(cherry=picks, step=steps, interpolate=halfway)
 @pytest.mark.parametrize('name', BOARDS)
 def test_picture(lab, home, name):
     view = lab(name, 'pictures')
+    view.page.set_viewport_size(SIZE)
     if name in FIRST: FIRST[name](view)
     board = view.page.locator('.nvae-board').first
     PICTURES.mkdir(parents=True, exist_ok=True)
