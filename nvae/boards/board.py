@@ -248,7 +248,7 @@ class Board(Panel):
             control = self.controls[one] if isinstance(one, str) else one
             placed.append(control)
             if id(control) not in known: continue
-            line = self.complaints[known[id(control)]] = Line()
+            line = self.complaints.setdefault(known[id(control)], Line())
             line.add_class('nvae-complaint')
             placed.append(line)
         return placed

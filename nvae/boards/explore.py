@@ -195,7 +195,7 @@ class ExploreBoard(PairBoard):
         self.only(RESTORE, c['strokes'])
         self.only(KNOWS, self.table)
         self.only(MAP, c['map'])
-        self.places_box = boxed('side', *self.sources)
+        self.places_box = boxed('side', *self.named(self.sources))
         main = boxed('main', c['strokes'], grid, self.table, c['map'])
         self._arrange()
         return [boxed('explored', main, self.places_box)]
