@@ -76,7 +76,7 @@ class Page:
     def press(self, text): self.page.locator('.nvae-board').get_by_role('button', name=text, exact=True).click()
 
     def unfold(self, name='More'):
-        "Show the controls under More, or what stands behind ⋯"
+        "Show the controls under More, or what stands behind another button"
         self.press(name)
 
     def grid(self, caption): return self.page.locator(f'.nvae-grid:has([aria-label="{caption}"])')
@@ -96,8 +96,8 @@ class Page:
 
     def error(self):
         "What the board says went wrong"
-        self.page.wait_for_selector('.nvae-error')
-        return self.page.locator('.nvae-error').inner_text()
+        self.page.wait_for_selector('.nvae-said .nvae-error')
+        return self.page.locator('.nvae-said .nvae-error').inner_text()
 
     def drop(self, name, content, place=0):
         "Drop a file on the n-th place for images that is to be seen"

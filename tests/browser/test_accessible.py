@@ -72,7 +72,7 @@ def test_in_jupyterlab(lab, name):
 @pytest.mark.parametrize('name', BOARDS)
 def test_as_an_application(app, name):
     view = app(name, theme='system')
-    assert view.page.title() == f'nvae · {TITLES[name]}'
+    view.page.wait_for_function('title => document.title === title', arg=f'nvae · {TITLES[name]}')
     assert view.page.locator('[role=main]').count() == 1
     check_is_accessible(view)
     view.page.emulate_media(reduced_motion='reduce')

@@ -60,7 +60,7 @@ def test_models(lab, home, project):
     view = lab('sample')
     page = view.page
     menu, path = page.get_by_label('model'), page.get_by_placeholder('or the path')
-    view.unfold('⋯')
+    view.unfold('what else there is')
     view.after(CAPTION, lambda: menu.select_option('small'))
     page.wait_for_selector('text=small: 16×16, RGB, 2 + 2 groups in 2 scales, on CPU')
     view.after(CAPTION, lambda: view.press('⟳'))
