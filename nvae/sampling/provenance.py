@@ -171,9 +171,9 @@ def like(file_of,               # a PNG, or a file of picks, that nvae saved
         images = draw_all(model, recipes)
     if images[:, 0].numel() * said.grid.scale**2 > MOST_PIXELS:
         raise BadInput(f"{name} says that it was enlarged {said.grid.scale} times, to more than a picture holds")
-    is_picks = given_path(file_of).suffix == '.json'  # they say nothing of how they are arranged
-    grid = dict(scale=tile_scale(images)) if is_picks else meta.get('grid', {})
-    return Again(images, recipes, grid, meta, model)
+    is_picks = given_path(file_of).suffix == '.json'
+    if is_picks: meta['grid'] = dict(scale=tile_scale(images))  # as the picture of them has it
+    return Again(images, recipes, meta.get('grid', {}), meta, model)
 
 def _check_grid(grid, n, name):
     "Raises `BadInput` for an arrangement that isn't one of n images"
