@@ -209,4 +209,4 @@ class Line(W.HTML):
         if isinstance(error, (BadInput, OSError, MemoryError)): return
         log.error('a mistake in the program', exc_info=error)
         where = ''.join(traceback.format_exception(error))
-        self.value += f'<details class="nvae-said"><summary>where</summary><pre>{html.escape(where)}</pre></details>'
+        self.value += f'<details class="nvae-where"><summary>where</summary><pre>{html.escape(where)}</pre></details>'

@@ -81,7 +81,7 @@ class MadeBy(W.VBox):
     def say(self, command:str, code:str):
         "Show both; a command that is empty is none"
         self.command.text, self.code.text = command, code
-        self.instead.value = '' if command else f'<span class="nvae-said">{in_words(NO_VERB)}</span>'
+        self.instead.value = '' if command else f'<span class="nvae-instead">{in_words(NO_VERB)}</span>'
 
     def tell(self, studio:Studio, drawing:Drawing, origins:dict): # origins: as in `command_of`
         "Say how a drawing is made"

@@ -29,7 +29,8 @@ def check_sizes(view, *needed):
         assert page.evaluate(CUT) == []
         if width > PHONE[0]:
             page.evaluate('scrollTo(0, 0)')
-            assert page.evaluate(OUTSIDE, ['.nvae-said', '.nvae-primary button', *needed]) == []
+            hidden = page.evaluate(OUTSIDE, ['.nvae-said', '.nvae-primary button', *needed])
+            assert hidden == [], (hidden, width, height)
     page.set_viewport_size(dict(width=1280, height=1300))
 
 
