@@ -59,11 +59,11 @@ def test_models(lab, home, project):
     "Another model without starting anew; a file that isn't there, and what is no model"
     view = lab('sample')
     page = view.page
-    menu, path = page.get_by_label('model'), page.get_by_placeholder('or the path')
+    menu, path = page.get_by_label('model', exact=True), page.get_by_placeholder('or the path')
     view.unfold('what else there is')
     view.after(CAPTION, lambda: menu.select_option('small'))
     page.wait_for_selector('text=small: 16×16, RGB, 2 + 2 groups in 2 scales, on CPU')
-    view.after(CAPTION, lambda: view.press('⟳'))
+    view.after(CAPTION, lambda: view.press('look for new models, and load this one again'))
     def asked_for(file):
         path.fill(str(file))
         path.press('Enter')
