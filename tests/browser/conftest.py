@@ -72,17 +72,23 @@ def server(project, tmp_path_factory):
 
 
 @pytest.fixture
-def lab(server, chromium):
-    "lab(board) opens a board's notebook in JupyterLab and runs it"
+def notebook(server, chromium):
+    "notebook(name, folder) opens a notebook in JupyterLab"
     contexts = []
     def start(name, folder='nbs'):
         contexts.append(chromium.new_context(viewport=SIZE))
         view = Page(contexts[-1], f'lab-{name}', server)
         view.page.goto(server.address.replace('/lab?', f'/lab/tree/{folder}/{name}.ipynb?reset&'))
-        return run(view)
+        return view
     yield start
     for context in contexts: context.close()
     end_sessions(server)
+
+
+@pytest.fixture
+def lab(notebook):
+    "lab(board) opens a board's notebook in JupyterLab and runs it"
+    return lambda *place: run(notebook(*place))
 
 
 def end_sessions(server):
