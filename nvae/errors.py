@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOST_IMAGES', 'MOST_ITERATIONS', 'MOST_SEED', 'MOST_ON_BOARD', 'VARIANTS', 'STEPS', 'SPACE', 'PATH',
-           'HIDDEN', 'LIMITS', 'BadInput', 'nearest', 'printable', 'allowed_values', 'explain_validation']
+           'HIDDEN', 'LIMITS', 'BadInput', 'nearest', 'printable', 'allowed_values', 'dotted',
+           'explain_validation']
 
 # %% ../nbs/engine/ground/00_errors.ipynb #engine-ground-00-errors-imports
 import difflib
@@ -56,8 +57,12 @@ def allowed_values(model, key:str)->str: # a class of keys, such as `ModelConfig
         limits += [f"{sign} {part[name]:g}" for name, sign in LIMITS.items() if name in part]
     return ' and '.join(limits)
 
+def dotted(location)->str: # pydantic's path of an error
+    "Where a value stands: 'recipes.0.seed'"
+    return '.'.join(printable(part, 40) for part in location)
+
 def explain_validation(error:'ValidationError', model, # what pydantic raised, the class that was to be filled
-                       place,        # function (pydantic's path of an error) → the place in words
+                       place=dotted, # function (pydantic's path of an error) → the place in words
                        aliases=None, # class → further keys that it takes
                        words=None,   # kind of error (pydantic's name) → what to say of it
                        limit:int=3,  # errors that are told

@@ -129,6 +129,8 @@ def test_areas_against_ranks_and_other_libraries():
                                    rng=np.random.default_rng(1)).confidence_interval
     assert (found.low, found.high) == pytest.approx(tuple(theirs), abs=.02)
     assert auroc([1, 2], [3, 4]) == (1, 1, 1)
+    alike = auroc([0, 1] * 30, [0, 1] * 30)
+    assert alike.low < alike.value == .5 < alike.high, 'ties count half in the interval too'
     with pytest.raises(BadInput, match='2 images'): auroc([1, 2], [3])
 
 

@@ -24,7 +24,7 @@ from nvae.cli.options import (
     parse_temperature,
 )
 from .pictures import Out, Pixels, TileSize, picture_path
-from ..errors import printable
+from ..errors import BadInput, printable
 
 # %% ../../nbs/engine/command/05_directions.ipynb #cli-directions-make
 Groups = Annotated[list[str] | None, typer.Option('--group', '--groups', metavar='G', help=
@@ -50,7 +50,6 @@ def direction(
     """Find a direction of the noise in which a property changes, from examples; or those in which images differ most.
 
     Amount 1 is the distance between the means of the two sets; for --pca one standard deviation."""
-    from nvae.errors import BadInput
     from nvae.runs.checkpoint import load_model, model_file
     if (start is None) != (end is None) or (start is None) == (pca is None): raise BadInput(f"{_WHICH}, not both")
     if pca is None and name is None: raise BadInput("Missing argument 'NAME'. See nvae direction --help")
@@ -145,7 +144,6 @@ def slide(
         "passes that estimate BatchNorm's averages for a sample", **PASSES)] = 20,
     pixels: Pixels = 'mean', out: Out = None, tile_size: TileSize = None):
     "Let an image, or a sample, slide along directions. A row per direction; amount 1 is the direction as it was made."
-    from nvae.errors import BadInput
     from nvae.plots.pictures import image_grid, save_png, tile_scale
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.commands import command_line, temperature_words
@@ -163,11 +161,12 @@ def slide(
         raise BadInput(f"{len(amounts) * len(names)} images in one picture; at most {IMAGES['max']} are possible")
     if image: temperature, iterations = 1., 0
     rows = slid_rows(model, directions, amounts, groups or None, image, seed or 0, temperature, iterations, pixels)
-    line = command_line('slide', file, *([image] if image else []), *(f'--direction={name}' for name in names),
+    images = [image] if image else []
+    of_sample = dict(seed=seed or 0, iterations=iterations, temperature=temperature_words(temperature))
+    line = command_line('slide', file, *images, *(f'--direction={name}' for name in names),
                         *(f'--group={group}' for group in groups or ()), amount=f'{amount[0]:g}..{amount[1]:g}', n=n,
-                        pixels=pixels, seed=None if image else seed or 0, iterations=None if image else iterations,
-                        temperature=None if image else temperature_words(temperature), tile_size=tile_size)
-    labels = [*([''] if image else []), *(f'{a:g}' for a in amounts)]
+                        pixels=pixels, **({} if image else of_sample), tile_size=tile_size)
+    labels = [''] * len(images) + [f'{a:g}' for a in amounts]
     grid = dict(n_cols=len(labels), labels=labels * len(directions), row_labels=[one.name for one in directions],
                 scale=tile_scale(rows, tile_size))
     print(save_png(image_grid(blanked(rows), **grid), picture, provenance(model, file, None, command=line, grid=grid)))

@@ -38,9 +38,7 @@ def score(
     """Tell which images are unusual to a model. Nats, bits per dimension, KL per group and a likelihood ratio of each.
 
     Writes a table, and a picture of the images with the most and the fewest of them."""
-    from nvae.data.images import cache_dir
-    from nvae.data.sources import about_skipped
-    from nvae.evaluation.score import score_images, write_scores
+    from nvae.evaluation.score import write_scores
     from nvae.runs.checkpoint import load_model, model_file
     from nvae.sampling.commands import command_line
     from nvae.sampling.encode import count_kept
@@ -51,10 +49,7 @@ def score(
     if against is not None: sources |= _other(image_source(model, [against], split), against, sources)
     sets = {}
     for name, images in sources.items():
-        sets[name] = score_images(model, images, kept, importance_samples, seed, batch_size, True,
-                                  cache_dir() / 'scores', fresh)
-        skipped = sets[name].skipped
-        for line in about_skipped(skipped, len(sets[name].places) + len(skipped)): print(line, file=sys.stderr)
+        sets[name] = _scored(model, images, kept, importance_samples, seed, batch_size, fresh)
     result = _told(model.cfg, sets, seed)
     written = [write_scores(paths.table, sets, model.cfg, [model_file(file)])]
     line = command_line('score', file, *where, groups=kept, against=against, seed=seed,
@@ -86,6 +81,17 @@ def _other(images, name, sources)->dict:
     (first, usual), = sources.items()
     if images.key == usual.key: raise BadInput(f"{printable(name)} is what --against compares with: name other images")
     return {name if name != first else f'{name} (other)': images}
+
+def _scored(model, images, kept, importance_samples, seed, batch_size, fresh):
+    "`Scored` of one set, which an interruption doesn't lose; says which files were no images"
+    from nvae.data.images import cache_dir
+    from nvae.data.sources import about_skipped
+    from nvae.evaluation.score import score_images
+    scored = score_images(model, images, kept, importance_samples, seed, batch_size, progress=True,
+                          keep=cache_dir() / 'scores', fresh=fresh)
+    n_files = len(scored.places) + len(scored.skipped)
+    for line in about_skipped(scored.skipped, n_files): print(line, file=sys.stderr)
+    return scored
 
 def _save_sheets(model, file, sets, paths, with_map, line)->list:
     "The pictures that stand beside the table"

@@ -105,8 +105,7 @@ def _from_texts(header:dict, path)->About:
     try:
         return About.model_validate(said)
     except ValidationError as e:
-        place = lambda location: '.'.join(printable(part, 40) for part in location)
-        said = explain_validation(e, About, place, limit=1)
+        said = explain_validation(e, About, limit=1)
         raise BadInput(f"{name} is damaged, or of a newer nvae ({said})") from None
 
 class LatentsFile:

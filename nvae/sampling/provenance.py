@@ -126,8 +126,7 @@ def checked(kind, content:dict, what:str)->Any: # Said or PicksFile; what is sai
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        place = lambda location: '.'.join(printable(part, 40) for part in location)
-        raise BadInput(f"{what} ({explain_validation(error, kind, place, limit=1)})") from None
+        raise BadInput(f"{what} ({explain_validation(error, kind, limit=1)})") from None
 
 def made_by(path)->dict:
     "What a PNG or a file of picks carries; raises `BadInput` where that is nothing"
@@ -171,9 +170,8 @@ def like(file_of,               # a PNG, or a file of picks, that nvae saved
         images = draw_all(model, recipes)
     if images[:, 0].numel() * said.grid.scale**2 > MOST_PIXELS:
         raise BadInput(f"{name} says that it was enlarged {said.grid.scale} times, to more than a picture holds")
-    is_picks = given_path(file_of).suffix == '.json'
-    if is_picks: meta['grid'] = dict(scale=tile_scale(images))  # as the picture of them has it
-    return Again(images, recipes, meta.get('grid', {}), meta, model)
+    grid = meta.setdefault('grid', dict(scale=tile_scale(images))) # picks say none: as the picture of them has it
+    return Again(images, recipes, grid, meta, model)
 
 def _check_grid(grid, n, name):
     "Raises `BadInput` for an arrangement that isn't one of n images"
