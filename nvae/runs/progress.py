@@ -164,8 +164,10 @@ def panel(title:str, curves:dict, # name → points (x, y)
     ys = sorted(y for _, y in points)
     low, high = ys[0], ys[math.ceil(.97 * len(ys)) - 1]
     first, last = min(x for x, _ in points), max(x for x, _ in points)
+    wide, tall = (last - first) or 1, (high - low) or 1
     def place(x, y):
-        along, up = (x - first) / ((last - first) or 1), (min(y, high) - low) / ((high - low) or 1)
+        along = (x - first) / wide
+        up = (min(y, high) - low) / tall
         return f'{4 + along * (width - 8):.1f},{height - 20 - up * (height - 44):.1f}'
     drawn = [f'<text x="4" y="14">{html.escape(title)}</text>',
              f'<rect class="frame" x="1" y="20" width="{width - 2}" height="{height - 36}"/>',
