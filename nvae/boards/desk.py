@@ -38,8 +38,8 @@ def fits_field(field:dict, value)->bool:
 
 class Rows(anywidget.AnyWidget):
     "Rows of controls, one row per name"
-    _esm = page_file('desk.js')
-    _css = page_file('desk.css') + page_file('explore.css')
+    _esm = page_file('parts.js', 'desk.js')
+    _css = page_file('parts.css', 'desk.css')
     title = T.Unicode('group', help='what a row is of').tag(sync=True)
     caption = T.Unicode('', help='what all of them are, for screen readers').tag(sync=True)
     all = T.Unicode('', help='name of a first row that sets all others; empty: none').tag(sync=True)
@@ -88,8 +88,8 @@ class Rows(anywidget.AnyWidget):
 # %% ../../nbs/engine/boards/15_desk.ipynb #desk-plane
 class Plane(anywidget.AnyWidget):
     "A point in a plane, to be dragged"
-    _esm = page_file('pad.js')
-    _css = page_file('desk.css')
+    _esm = page_file('parts.js', 'pad.js')
+    _css = page_file('parts.css', 'desk.css')
     reach = T.Float(2., help='the largest of both numbers').tag(sync=True)
     value = T.List([0., 0.], help='x and y').tag(sync=True)
 

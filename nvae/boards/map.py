@@ -94,8 +94,8 @@ HANDS = 'these', 'those'
 
 class ImageMap(anywidget.AnyWidget):
     "Images on a plane, to open and to take by the handful"
-    _esm = page_file('map.js')
-    _css = page_file('map.css')
+    _esm = page_file('parts.js', 'map.js')
+    _css = page_file('parts.css', 'map.css')
     image = T.Bytes(b'', help='all thumbnails in one PNG').tag(sync=True)
     serial = T.Int(0, help='number of that picture').tag(sync=True)
     columns = T.Int(1, help='thumbnails per row of it').tag(sync=True)
