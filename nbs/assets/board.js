@@ -102,7 +102,7 @@ function render({model, el}) {
   }, 20)
   const watching = setInterval(watch, 500)
   window.addEventListener('resize', fit)
-  const deafen = listen(model, {'change:names': newTabs, 'change:value': dress})
+  const stopListening = listen(model, {'change:names': newTabs, 'change:value': dress})
   newTabs()
   return () => {
     clearInterval(standing)
@@ -110,7 +110,7 @@ function render({model, el}) {
     unname()
     observer.disconnect()
     window.removeEventListener('resize', fit)
-    deafen()
+    stopListening()
   }
 }
 

@@ -131,11 +131,11 @@ function render({model, el}) {
 
   const observer = new ResizeObserver(fit)
   observer.observe(el)
-  const deafen = listen(model, {'change:image change:aspect': show, 'change:value change:radius': dress})
+  const stopListening = listen(model, {'change:image change:aspect': show, 'change:value change:radius': dress})
   show()
   return () => {
     observer.disconnect()
-    deafen()
+    stopListening()
     if (address) URL.revokeObjectURL(address)
   }
 }

@@ -149,13 +149,13 @@ function render({model, el}) {
   const resized = new ResizeObserver(fit)
   resized.observe(room)
   const answers = {change: show, 'change:value': place, 'change:way': dressStrips, 'change:playing': dressPlay}
-  const deafen = listen(model, answers)
+  const stopListening = listen(model, answers)
   dressPlay()
   show()
   return () => {
     clearInterval(timer)
     resized.disconnect()
-    deafen()
+    stopListening()
     for (const url of [address, ...strips.map(strip => strip.address)]) if (url) URL.revokeObjectURL(url)
   }
 }

@@ -178,10 +178,10 @@ function render({model, el}) {
     e.preventDefault()
   }
 
-  const deafen = listen(model, {'change:serial': show, 'change:value': dress})
+  const stopListening = listen(model, {'change:serial': show, 'change:value': dress})
   show()
   return () => {
-    deafen()
+    stopListening()
     if (address) URL.revokeObjectURL(address)
   }
 }

@@ -308,7 +308,7 @@ function render({model, el}) {
   })
   resized.observe(towers)
   document.addEventListener('fullscreenchange', screenChanged)
-  const deafen = listen(model, {change: show, 'change:value': dress, 'change:playing': dressPlay})
+  const stopListening = listen(model, {change: show, 'change:value': dress, 'change:playing': dressPlay})
   dressPresent(false)
   dressPlay()
   show()
@@ -316,7 +316,7 @@ function render({model, el}) {
     clearInterval(timer)
     resized.disconnect()
     document.removeEventListener('fullscreenchange', screenChanged)
-    deafen()
+    stopListening()
     addresses.forEach(address => URL.revokeObjectURL(address))
   }
 }
