@@ -19,7 +19,7 @@ import traitlets as T
 from PIL import Image
 
 from .brush import Brush
-from .controls import boxed, button, choice, number, slider, toggles
+from .controls import boxed, button, choice, number, remark, slider, toggles
 from .desk import Plane, Rows, as_desk, fit_desk
 from .groups import Hierarchy, scales_of
 from .inputs import PairBoard
@@ -171,8 +171,8 @@ class ExploreBoard(PairBoard):
         "The sliders, and how a new one is made"
         saved = 'from these examples to those; saved beside the model'
         make = button('Make direction', saved, self.make_direction, 'auto')
-        self.no_direction = W.HTML('<span class="nvae-about">no direction of this model yet</span>')
-        about = W.HTML('<span class="nvae-about">a new direction</span>')
+        self.no_direction = remark('no direction of this model yet')
+        about = remark('a new direction')
         new = [about, *self.named(['these', 'those', 'name']), make]
         self.only(DIRECTIONS, self.controls['slides'], self.no_direction, *new)
         self.only(MAP, *new)
@@ -180,7 +180,7 @@ class ExploreBoard(PairBoard):
 
     def map_rail(self)->list:
         "Which images, by which groups"
-        about = W.HTML('<span class="nvae-about">by groups (none chosen: all)</span>')
+        about = remark('by groups (none chosen: all)')
         self.only(MAP, self.controls['images'], about, self.controls['map_groups'])
         return ['images', about, 'map_groups']
 
@@ -189,7 +189,7 @@ class ExploreBoard(PairBoard):
         self.only(DESK, *self.named(['pad_seed', 'pad_groups', 'sampled']))
         for tab in (GROUPS, DIRECTIONS): self.only(tab, *self.named(['sampled', 'n_coarse']))
         middle = button('Middle of the pad', 'no fresh noise any more', lambda: self.set(pad=[0., 0.]), 'auto')
-        moved = W.HTML('<span class="nvae-about">what the pad moves (none chosen: all)</span>')
+        moved = remark('what the pad moves (none chosen: all)')
         self.only(DESK, moved, middle)
         return [middle, *[name for name in super().under_more() if name != 'pad_groups'], moved, 'pad_groups']
 

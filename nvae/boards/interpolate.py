@@ -14,7 +14,7 @@ import ipywidgets as W
 import torch
 import traitlets as T
 
-from .controls import boxed, button, choice, toggles
+from .controls import boxed, button, choice, remark, toggles
 from .grid import ImageGrid, page_file, sprite
 from .groups import Hierarchy
 from .inputs import PairBoard
@@ -87,7 +87,7 @@ class InterpolateBoard(PairBoard):
 
     def in_rail(self):
         "How many steps, and which groups move"
-        n, moved = self.controls['n'], W.HTML('<span class="nvae-about">what moves (nothing chosen: all)</span>')
+        n, moved = self.controls['n'], remark('what moves (nothing chosen: all)')
         n.description, n.tooltip, n.min = 'steps', 'images between the two', 2
         return ['n', moved, 'groups']
 
