@@ -6,13 +6,6 @@ const MARGIN = 28     // pixels around a board in JupyterLab
 const LEAST = 420     // pixels that a board needs
 const NARROW = 700    // pixels of width up to which it scrolls; board.css has the same
 
-function make(tag, name, props = {}, ...kids) {
-  const element = Object.assign(document.createElement(tag), props)
-  element.className = name
-  element.append(...kids)
-  return element
-}
-
 // How high a board can be without scrolling
 function room(board) {
   const notebook = board.closest('.jp-WindowedPanel-outer')
@@ -109,8 +102,7 @@ function render({model, el}) {
   }, 20)
   const watching = setInterval(watch, 500)
   window.addEventListener('resize', fit)
-  model.on('change:names', newTabs)
-  model.on('change:value', dress)
+  const stopListening = listen(model, {'change:names': newTabs, 'change:value': dress})
   newTabs()
   return () => {
     clearInterval(standing)
@@ -118,8 +110,7 @@ function render({model, el}) {
     unname()
     observer.disconnect()
     window.removeEventListener('resize', fit)
-    model.off('change:names', newTabs)
-    model.off('change:value', dress)
+    stopListening()
   }
 }
 

@@ -5,13 +5,6 @@ const STEP = .02 // of an arrow key, in shares of the image; five times that wit
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}
 const FINE = 1000 // parts of the width that a stroke is rounded to
 
-function make(tag, name, props = {}, ...kids) {
-  const element = Object.assign(document.createElement(tag), props)
-  element.className = name
-  element.append(...kids)
-  return element
-}
-
 const rounded = number => Math.round(FINE * Math.max(0, Math.min(1, number))) / FINE
 
 function render({model, el}) {
@@ -82,7 +75,7 @@ function render({model, el}) {
     const old = address
     address = URL.createObjectURL(new Blob([bytes]))
     picture.src = address
-    if (old) setTimeout(() => URL.revokeObjectURL(old), 1000)
+    forget(old)
     fit()
   }
 
@@ -138,13 +131,11 @@ function render({model, el}) {
 
   const observer = new ResizeObserver(fit)
   observer.observe(el)
-  model.on('change:image change:aspect', show)
-  model.on('change:value change:radius', dress)
+  const stopListening = listen(model, {'change:image change:aspect': show, 'change:value change:radius': dress})
   show()
   return () => {
     observer.disconnect()
-    model.off('change:image change:aspect', show)
-    model.off('change:value change:radius', dress)
+    stopListening()
     if (address) URL.revokeObjectURL(address)
   }
 }

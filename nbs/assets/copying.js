@@ -2,13 +2,6 @@
 
 const SAID = 2000 // ms that "copied" is to be read
 
-function make(tag, name, props = {}, ...kids) {
-  const element = Object.assign(document.createElement(tag), props)
-  element.className = name
-  element.append(...kids)
-  return element
-}
-
 // Where the browser has no clipboard (a page that isn't served by this machine, without TLS), a text is marked and copied
 async function copy(text) {
   if (navigator.clipboard) {

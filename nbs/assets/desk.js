@@ -1,13 +1,6 @@
 // Rows of controls, one row per name: the page's side of Rows. A desk's rows choose sources and amounts, a direction's
 // rows an amount and a range of groups. `fields` says what stands in each row; `value` maps a name to its row's values.
 
-function make(tag, name, props = {}, ...kids) {
-  const element = Object.assign(document.createElement(tag), props)
-  element.className = name
-  element.append(...kids)
-  return element
-}
-
 const shown = number => String(Math.round(100 * number) / 100)
 
 function render({model, el}) {
@@ -83,13 +76,8 @@ function render({model, el}) {
     }
   }
 
-  model.on('change:labels change:fields', build)
-  model.on('change:value', dress)
   build()
-  return () => {
-    model.off('change:labels change:fields', build)
-    model.off('change:value', dress)
-  }
+  return listen(model, {'change:labels change:fields': build, 'change:value': dress})
 }
 
 export default {render}

@@ -8,16 +8,6 @@ const GAP = 6    // between tiles
 const LEAST = 24 // that a tile is wide
 const SIDES = ['left', 'top', 'width', 'height']
 
-function make(tag, name, props = {}, ...kids) {
-  const element = Object.assign(document.createElement(tag), props)
-  element.className = name
-  element.append(...kids)
-  return element
-}
-
-// Is somebody writing elsewhere on the page?
-const typing = () => document.activeElement?.matches('input, select, textarea, [contenteditable=true]')
-
 function render({model, el}) {
   const get = name => model.get(name)
   const data = el.dataset
@@ -58,12 +48,7 @@ function render({model, el}) {
   const mark = i => get('marks')[i] || ''
 
   function place(pic, i) {
-    const columns = get('columns')
-    const rows = Math.ceil(get('n') / columns)
-    const share = (k, of) => of > 1 ? 100 * k / (of - 1) : 0
-    pic.style.backgroundImage = `url(${address})`
-    pic.style.backgroundSize = `${100 * columns}% ${100 * rows}%`
-    pic.style.backgroundPosition = `${share(i % columns, columns)}% ${share(Math.floor(i / columns), rows)}%`
+    showPart(pic, address, i, get('n'), get('columns'))
     pic.style.aspectRatio = get('aspect')
   }
 
@@ -226,13 +211,7 @@ function render({model, el}) {
   function frame(k) {
     const [i, n] = get('film_of')
     const pic = tiles[i]?.firstChild
-    const columns = get('film_columns')
-    const rows = Math.ceil(n / columns)
-    if (!pic) return
-    pic.style.backgroundImage = `url(${film.address})`
-    pic.style.backgroundSize = `${100 * columns}% ${100 * rows}%`
-    pic.style.backgroundPosition = `${100 * (k % columns) / Math.max(1, columns - 1)}% ` +
-      `${100 * Math.floor(k / columns) / Math.max(1, rows - 1)}%`
+    if (pic) showPart(pic, film.address, k, n, get('film_columns'))
   }
 
   function endFilm() {
@@ -265,10 +244,9 @@ function render({model, el}) {
     if (film?.bytes === bytes) return frame(film.at)
     endFilm()
     film = {bytes, address: URL.createObjectURL(new Blob([bytes])), at: 0}
-    const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches
-    if (isCalm) film.at = Math.floor(n / 2)
+    if (wantsCalm()) film.at = Math.floor(n / 2)
     frame(film.at)
-    runs(!isCalm)
+    runs(!wantsCalm())
   }
 
   // --- as large as there is room: --fit says whether the height counts, too
@@ -315,13 +293,9 @@ function render({model, el}) {
   // A picture is shown once it is decoded, and only if no other was asked for meanwhile: nothing flickers
   async function show() {
     const mine = ++asked
-    const bytes = get('image')
     const serial = get('serial')
     if (serial === +data.serial && address) return dress()
-    const next = URL.createObjectURL(new Blob([bytes]))
-    const probe = new Image()
-    probe.src = next
-    if (get('n')) await probe.decode().catch(() => {})
+    const next = await decoded(get('image'))
     if (mine !== asked) return URL.revokeObjectURL(next)
     const old = address
     address = next
@@ -331,7 +305,7 @@ function render({model, el}) {
       waits = false
       if (!typing()) focus(0, {preventScroll: true})
     }
-    if (old) setTimeout(() => URL.revokeObjectURL(old), 1000)
+    forget(old)
   }
 
   // --- files

@@ -2,13 +2,6 @@
 
 const STEPS = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}
 
-function make(tag, name, props = {}, ...kids) {
-  const element = Object.assign(document.createElement(tag), props)
-  element.className = name
-  element.append(...kids)
-  return element
-}
-
 function render({model, el}) {
   let keys = []
 
@@ -74,13 +67,8 @@ function render({model, el}) {
     next.focus()
   }
 
-  model.on('change:scales', build)
-  model.on('change:value', dress)
   build()
-  return () => {
-    model.off('change:scales', build)
-    model.off('change:value', dress)
-  }
+  return listen(model, {'change:scales': build, 'change:value': dress})
 }
 
 export default {render}

@@ -5,15 +5,6 @@ const SMOOTH = 40     // ms between two frames of the film
 const CALM = 1000     // ms between two steps, for people who want no motion
 let groups = 0        // of radio buttons, so far
 
-function make(tag, name, props = {}, ...kids) {
-  const element = Object.assign(document.createElement(tag), props)
-  element.className = name
-  element.append(...kids)
-  return element
-}
-
-const wantsCalm = () => matchMedia('(prefers-reduced-motion: reduce)').matches
-
 function render({model, el}) {
   const get = name => model.get(name)
   const data = el.dataset
@@ -45,16 +36,11 @@ function render({model, el}) {
 
   // --- the image at a position
   const frame = () => Math.round(get('value') * Math.max(0, get('n') - 1))
-  const share = (k, of) => of > 1 ? 100 * k / (of - 1) : 0
 
   function place() {
-    const columns = get('columns')
     const n = get('n')
-    const rows = Math.ceil(n / columns)
     const k = frame()
-    large.style.backgroundImage = address && n ? `url(${address})` : ''
-    large.style.backgroundSize = `${100 * columns}% ${100 * rows}%`
-    large.style.backgroundPosition = `${share(k % columns, columns)}% ${share(Math.floor(k / columns), rows)}%`
+    showPart(large, n && address, k, n, get('columns'))
     const where = `${get('value').toFixed(2)} of the way from A to B`
     large.setAttribute('aria-label', where)
     slider.step = n > 1 ? 1 / (n - 1) : 1
@@ -103,7 +89,7 @@ function render({model, el}) {
       strips[k].digest = strip.digest
       strips[k].address = strip.image.byteLength ? URL.createObjectURL(new Blob([strip.image])) : null
       pic.style.backgroundImage = strips[k].address ? `url(${strips[k].address})` : ''
-      if (old) setTimeout(() => URL.revokeObjectURL(old), 1000)
+      forget(old)
     })
     const reached = get('reached')
     end.replaceChildren(make(reached ? 'b' : 'em', reached ? '' : 'nvae-unreached',
@@ -116,10 +102,7 @@ function render({model, el}) {
     if (get('serial') === +data.serial) return
     const mine = ++asked
     const serial = get('serial')
-    const next = URL.createObjectURL(new Blob([get('image')]))
-    const probe = new Image()
-    probe.src = next
-    if (get('n')) await probe.decode().catch(() => {})
+    const next = await decoded(get('image'))
     if (mine !== asked) return URL.revokeObjectURL(next)
     const old = address
     address = next
@@ -128,7 +111,7 @@ function render({model, el}) {
     place()
     dressStrips()
     data.serial = serial
-    if (old) setTimeout(() => URL.revokeObjectURL(old), 1000)
+    forget(old)
   }
 
   // --- the film: to B and back, until somebody stops it
@@ -163,22 +146,16 @@ function render({model, el}) {
     model.send({event: name, serial: +data.serial})
   }
 
-  const chosen = () => dressStrips()
   const resized = new ResizeObserver(fit)
   resized.observe(room)
-  model.on('change', show)
-  model.on('change:value', place)
-  model.on('change:way', chosen)
-  model.on('change:playing', dressPlay)
+  const answers = {change: show, 'change:value': place, 'change:way': dressStrips, 'change:playing': dressPlay}
+  const stopListening = listen(model, answers)
   dressPlay()
   show()
   return () => {
     clearInterval(timer)
     resized.disconnect()
-    model.off('change', show)
-    model.off('change:value', place)
-    model.off('change:way', chosen)
-    model.off('change:playing', dressPlay)
+    stopListening()
     for (const url of [address, ...strips.map(strip => strip.address)]) if (url) URL.revokeObjectURL(url)
   }
 }

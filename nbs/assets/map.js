@@ -4,13 +4,6 @@ const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 const NEAR = 4 // pixels up to which a press is a click, not a lasso
 const HANDS = ['these', 'those']
 
-function make(tag, name, props = {}, ...kids) {
-  const element = Object.assign(document.createElement(tag), props)
-  element.className = name
-  element.append(...kids)
-  return element
-}
-
 // Is a point inside a polygon? Counts the edges that lie to its right
 function inside([x, y], polygon) {
   let within = false
@@ -80,9 +73,6 @@ function render({model, el}) {
 
   function build() {
     const places = get('places')
-    const columns = get('columns')
-    const rows = Math.ceil(places.length / columns)
-    const share = (k, of) => of > 1 ? 100 * k / (of - 1) : 0
     at = Math.max(0, Math.min(at, places.length - 1))
     thumbs = places.map((_, i) => newThumb(i))
     places.forEach(([x, y], i) => {
@@ -90,9 +80,7 @@ function render({model, el}) {
       style.left = `${100 * x}%`
       style.top = `${100 * (1 - y)}%`
       style.aspectRatio = get('aspect')
-      style.backgroundImage = `url(${address})`
-      style.backgroundSize = `${100 * columns}% ${100 * rows}%`
-      style.backgroundPosition = `${share(i % columns, columns)}% ${share(Math.floor(i / columns), rows)}%`
+      showPart(thumbs[i], address, i, places.length, get('columns'))
     })
     plane.replaceChildren(...thumbs, svg)
     dress()
@@ -121,7 +109,7 @@ function render({model, el}) {
     address = URL.createObjectURL(new Blob([bytes]))
     build()
     el.dataset.serial = get('serial')
-    if (old) setTimeout(() => URL.revokeObjectURL(old), 1000)
+    forget(old)
   }
 
   // --- hands
@@ -190,12 +178,10 @@ function render({model, el}) {
     e.preventDefault()
   }
 
-  model.on('change:serial', show)
-  model.on('change:value', dress)
+  const stopListening = listen(model, {'change:serial': show, 'change:value': dress})
   show()
   return () => {
-    model.off('change:serial', show)
-    model.off('change:value', dress)
+    stopListening()
     if (address) URL.revokeObjectURL(address)
   }
 }

@@ -1,13 +1,6 @@
 // A plane to drag a point in, from -reach to reach both ways: the page's side of Plane. The two sliders below it are the
 // same point, for keys and for screen readers.
 
-function make(tag, name, props = {}, ...kids) {
-  const element = Object.assign(document.createElement(tag), props)
-  element.className = name
-  element.append(...kids)
-  return element
-}
-
 function render({model, el}) {
   const reach = model.get('reach')
   const dot = make('span', 'nvae-dot')
@@ -52,9 +45,8 @@ function render({model, el}) {
   plane.onpointermove = e => { if (plane.hasPointerCapture(e.pointerId)) follow(e) }
   plane.ondblclick = () => put(0, 0)
   for (const slider of sliders) slider.oninput = () => put(+sliders[0].value, +sliders[1].value)
-  model.on('change:value', dress)
   dress()
-  return () => model.off('change:value', dress)
+  return listen(model, {'change:value': dress})
 }
 
 export default {render}

@@ -11,13 +11,6 @@ const BARS = .77
 const WORDS = {bottom_up: '', top_down: '', pre: 'pre ↓2', post: 'post ↑2'}
 const SIDES = Object.keys(ACROSS)
 
-function make(tag, name, props = {}, ...kids) {
-  const element = Object.assign(document.createElement(tag), props)
-  element.className = name
-  element.append(...kids)
-  return element
-}
-
 function draw(tag, name, props = {}, text = '') {
   const element = document.createElementNS(SVG, tag)
   element.setAttribute('class', name)
@@ -31,9 +24,6 @@ function key(text, label, act) {
   button.setAttribute('aria-label', label)
   return button
 }
-
-// Is somebody writing elsewhere on the page?
-const typing = () => document.activeElement?.matches('input, select, textarea, [contenteditable=true]')
 
 function render({model, el}) {
   const get = name => model.get(name)
@@ -221,12 +211,12 @@ function render({model, el}) {
     if (focused) here?.focus()
     for (const [name, figure] of figures) {
       const picture = step.pictures[name]
-      figure.classList.toggle('nvae-empty', picture === undefined)
+      figure.classList.toggle('nvae-absent', picture === undefined)
       if (picture !== undefined) figure.firstChild.src = addresses[picture]
       else figure.firstChild.removeAttribute('src')
     }
     const maps = Object.keys(step.pictures).some(name => !['image', 'decoded'].includes(name))
-    legend.classList.toggle('nvae-empty', !maps)
+    legend.classList.toggle('nvae-absent', !maps)
     told.replaceChildren(make('b', '', {textContent: step.title}), ` ${step.text}`)
     count.textContent = `${k + 1} of ${way.steps.length}`
     slider.max = last()
@@ -244,7 +234,7 @@ function render({model, el}) {
     newButtons()
     dress()
     data.serial = get('serial')
-    setTimeout(() => old.forEach(address => URL.revokeObjectURL(address)), 1000)
+    old.forEach(forget)
     if (waits && way.steps.length) {
       waits = false
       if (!typing()) slider.focus({preventScroll: true})
@@ -318,9 +308,7 @@ function render({model, el}) {
   })
   resized.observe(towers)
   document.addEventListener('fullscreenchange', screenChanged)
-  model.on('change', show)
-  model.on('change:value', dress)
-  model.on('change:playing', dressPlay)
+  const stopListening = listen(model, {change: show, 'change:value': dress, 'change:playing': dressPlay})
   dressPresent(false)
   dressPlay()
   show()
@@ -328,9 +316,7 @@ function render({model, el}) {
     clearInterval(timer)
     resized.disconnect()
     document.removeEventListener('fullscreenchange', screenChanged)
-    model.off('change', show)
-    model.off('change:value', dress)
-    model.off('change:playing', dressPlay)
+    stopListening()
     addresses.forEach(address => URL.revokeObjectURL(address))
   }
 }

@@ -127,8 +127,8 @@ class Panel(W.VBox):
 # %% ../../nbs/engine/boards/04_board.ipynb #04-board-n001
 class Frame(anywidget.AnyWidget):
     "The page's side of a board: its height, a banner when the kernel doesn't answer, the tabs"
-    _esm = page_file('names.js') + page_file('board.js')
-    _css = page_file('board.css')
+    _esm = page_file('parts.js', 'names.js', 'board.js')
+    _css = page_file('board.css', 'explore.css')
     names = T.List(T.Unicode(), help='of the tabs; none: there is one view').tag(sync=True)
     value = T.Unicode('', help='the tab that is shown').tag(sync=True)
 

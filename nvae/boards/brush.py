@@ -18,8 +18,8 @@ SEEN = 768 # pixels of a side, at most, that are sent to the page
 
 class Brush(anywidget.AnyWidget):
     "An image to paint a mask on"
-    _esm = page_file('brush.js')
-    _css = page_file('brush.css')
+    _esm = page_file('parts.js', 'brush.js')
+    _css = page_file('parts.css', 'brush.css')
     image = T.Bytes(b'', help='a picture of the image; empty: none').tag(sync=True)
     aspect = T.Float(1., help='width / height').tag(sync=True)
     radius = T.Float(.08, min=.01, max=.3, help='of the brush, a share of the width').tag(sync=True)

@@ -24,8 +24,8 @@ from ..sampling.commands import code_of, command_of
 # %% ../../nbs/engine/boards/19_copying.ipynb #copying-widgets
 class Copyable(anywidget.AnyWidget):
     "A text, and a button that copies it; nothing is to be seen while the text is empty"
-    _esm = page_file('copying.js')
-    _css = page_file('copying.css')
+    _esm = page_file('parts.js', 'copying.js')
+    _css = page_file('parts.css', 'copying.css')
     kind = T.Unicode('copyable').tag(sync=True)
     text = T.Unicode('', help='what is copied').tag(sync=True)
     name = T.Unicode('the text', help="what it is, for the button's name: 'the path'").tag(sync=True)
@@ -40,8 +40,8 @@ KINDS = {'.png': 'image/png', '.json': 'application/json', '.webp': 'image/webp'
 
 class Download(anywidget.AnyWidget):
     "A button that hands a file to the browser, made when it is pressed"
-    _esm = page_file('copying.js')
-    _css = page_file('copying.css')
+    _esm = page_file('parts.js', 'copying.js')
+    _css = page_file('parts.css', 'copying.css')
     kind = T.Unicode('download').tag(sync=True)
     text = T.Unicode('Download', help="the button's words").tag(sync=True)
     about = T.Unicode('', help='what it hands over').tag(sync=True) # a `tooltip` wants a description beside it

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GROUPS', 'DESK', 'DIRECTIONS', 'RESTORE', 'KNOWS', 'MAP', 'TABS', 'STARTS', 'SHOWS', 'AMPLIFIED', 'FRAMES',
-           'NOTHING_PAINTED', 'WAYS_TO_NAME', 'change_at', 'frame_of', 'row_sizes', 'row_heads',
-           'line_of_text', 'Hidden', 'ExploreBoard']
+           'NOTHING_PAINTED', 'WAYS_TO_NAME', 'change_at', 'pixel_at', 'frame_of', 'row_sizes', 'row_heads',
+           'line_of_text', 'next_seeds', 'Hidden', 'ExploreBoard']
 
 # %% ../../nbs/engine/boards/09_explore.ipynb #17f-explore-board-003
 import io
@@ -19,7 +19,7 @@ import traitlets as T
 from PIL import Image
 
 from .brush import Brush
-from .controls import boxed, button, choice, number, slider, toggles
+from .controls import boxed, button, choice, number, remark, slider, toggles
 from .desk import Plane, Rows, as_desk, fit_desk
 from .groups import Hierarchy, scales_of
 from .inputs import PairBoard
@@ -49,6 +49,13 @@ def change_at(cfg:ModelConfig, name:str, # a group or a scale
     row, column = parse_cell(place)
     return Change(groups, strength, seed, cell_at(cfg, groups[0], row, column))
 
+def pixel_at(cfg:ModelConfig, x:float, y:float)->str: # fractions of an image's width and height
+    "The pixel there, as 'row,column'"
+    height, width = cfg.size
+    row = min(height - 1, int(y * height))
+    column = min(width - 1, int(x * width))
+    return f'{row},{column}'
+
 def frame_of(cfg:ModelConfig, change:Change)->list: # left, top, width, height as fractions; empty: everywhere
     "Where a change is, on the image"
     if change.cell is None: return []
@@ -69,8 +76,10 @@ def row_sizes(images:torch.Tensor, columns:int, gain:float=0.)->list: # (N, C, H
 def row_heads(cfg:ModelConfig, sizes:list)->list: # of each group, from the coarsest on
     "What stands at the left of the rows: for each its name, the scale where one begins, and the share of the largest"
     largest = max(sizes, default=0.) or 1.
-    heads = [dict(name=str(g), scale='', size=storey['size']) for storey in scales_of(cfg) for g in storey['groups']]
-    for storey in scales_of(cfg): heads[storey['groups'][0]]['scale'] = storey['name']
+    heads = []
+    for storey in scales_of(cfg):
+        for k, g in enumerate(storey['groups']):
+            heads.append(dict(name=str(g), scale='' if k else storey['name'], size=storey['size']))
     return [dict(head, share=size / largest, changes=round(size, 3)) for head, size in zip(heads, sizes)]
 
 # %% ../../nbs/engine/boards/09_explore.ipynb #17f-explore-board-014
@@ -88,6 +97,10 @@ WAYS_TO_NAME = 'pick 1 3, map, a folder, LATENTS:LABEL, or a file of picks'
 def line_of_text(name:str, placeholder:str, tooltip:str)->W.Text:
     "A box for words, which speaks when it is left"
     return W.Text(description=name, placeholder=placeholder, tooltip=tooltip, continuous_update=False)
+
+def next_seeds(desk:dict)->dict: # of `Rows`: name of a group → source, amount, seed
+    "The rows of a desk that listen to a seed, each with the next one"
+    return {name: [source, amount, seed + 1] for name, (source, amount, seed) in desk.items() if source == 'seed'}
 
 class Hidden(T.HasTraits):
     "A value that has no control of its own"
@@ -158,8 +171,8 @@ class ExploreBoard(PairBoard):
         "The sliders, and how a new one is made"
         saved = 'from these examples to those; saved beside the model'
         make = button('Make direction', saved, self.make_direction, 'auto')
-        self.no_direction = W.HTML('<span class="nvae-about">no direction of this model yet</span>')
-        about = W.HTML('<span class="nvae-about">a new direction</span>')
+        self.no_direction = remark('no direction of this model yet')
+        about = remark('a new direction')
         new = [about, *self.named(['these', 'those', 'name']), make]
         self.only(DIRECTIONS, self.controls['slides'], self.no_direction, *new)
         self.only(MAP, *new)
@@ -167,7 +180,7 @@ class ExploreBoard(PairBoard):
 
     def map_rail(self)->list:
         "Which images, by which groups"
-        about = W.HTML('<span class="nvae-about">by groups (none chosen: all)</span>')
+        about = remark('by groups (none chosen: all)')
         self.only(MAP, self.controls['images'], about, self.controls['map_groups'])
         return ['images', about, 'map_groups']
 
@@ -176,7 +189,7 @@ class ExploreBoard(PairBoard):
         self.only(DESK, *self.named(['pad_seed', 'pad_groups', 'sampled']))
         for tab in (GROUPS, DIRECTIONS): self.only(tab, *self.named(['sampled', 'n_coarse']))
         middle = button('Middle of the pad', 'no fresh noise any more', lambda: self.set(pad=[0., 0.]), 'auto')
-        moved = W.HTML('<span class="nvae-about">what the pad moves (none chosen: all)</span>')
+        moved = remark('what the pad moves (none chosen: all)')
         self.only(DESK, moved, middle)
         return [middle, *[name for name in super().under_more() if name != 'pad_groups'], moved, 'pad_groups']
 
@@ -212,9 +225,11 @@ class ExploreBoard(PairBoard):
         for widget in (self.all_groups, self.controls['groups']): show(widget, v['groups'])
 
     def used_sources(self, v):
-        if v['tab'] == DESK: return self.sources
-        if v['tab'] == RESTORE: return self.sources[:1]
-        return self.sources[:list(STARTS).index(v['start'])] if v['tab'] in (GROUPS, DIRECTIONS) else []
+        "The places for images that a tab makes use of"
+        tab = v['tab']
+        of_start = list(STARTS).index(v['start'])
+        n_used = {DESK: 2, RESTORE: 1, GROUPS: of_start, DIRECTIONS: of_start}
+        return self.sources[:n_used.get(tab, 0)]
 
     def put(self, name, value):
         "Set one control; of the desk and the directions only the rows that are named change"
@@ -391,10 +406,11 @@ class ExploreBoard(PairBoard):
     def new(self):
         "The next seed; says so where nothing depends on it"
         v = self.values()
-        of_seeds = {name: [*row[:2], row[2] + 1] for name, row in v['desk'].items() if row[0] == 'seed'}
-        if v['tab'] == KNOWS: self.note.say('nothing here is drawn by chance')
-        elif v['tab'] == DESK and of_seeds: self.set(desk=of_seeds)
-        elif v['tab'] in (RESTORE, MAP): self.set(seed=v['seed'] + 1)
+        tab = v['tab']
+        if tab == KNOWS: return self.note.say('nothing here is drawn by chance')
+        if tab in (RESTORE, MAP): return self.set(seed=v['seed'] + 1)
+        of_seeds = next_seeds(v['desk']) if tab == DESK else {}
+        if of_seeds: self.set(desk=of_seeds)
         else: super().new()
 
     def vary(self):
@@ -404,13 +420,13 @@ class ExploreBoard(PairBoard):
     def point(self, x:float, y:float): # fractions of an image's width and height
         "Fresh noise only under this place; once more in the same cell: everywhere"
         if self.values()['tab'] != GROUPS: return
-        height, width = self.studio.model.cfg.size
-        row, column = min(height - 1, int(y * height)), min(width - 1, int(x * width))
+        cfg = self.studio.model.cfg
+        place = pixel_at(cfg, x, y)
         before = self.shown().recipes[-1].changes
         name = before[0].groups[0] if before else 0
-        after = change_at(self.studio.model.cfg, name, 1., 0, f'{row},{column}')
+        after = change_at(cfg, name, 1., 0, place)
         is_same = bool(before) and before[0].cell == after.cell
-        self.set(place='' if is_same else f'{row},{column}')
+        self.set(place='' if is_same else place)
 
     def walk_in(self, name:str): # of a group
         "Let a walk through a group's noise play in its tile, or end it"
@@ -457,9 +473,10 @@ class ExploreBoard(PairBoard):
 
     def on_map(self, v, hand:str)->torch.Tensor: # 'these' or 'those' → (n, C, H, W)
         "The images of a handful"
-        images = [mapped.images for mapped in self.mapped.values()]
-        taken = [images[-1][i] for i in v['map'][hand]] if images else []
-        return torch.stack(taken) if taken else torch.empty(0, 1, 1, 1)
+        taken = v['map'][hand]
+        if not taken or not self.mapped: return torch.empty(0, 1, 1, 1)
+        [mapped] = self.mapped.values()
+        return mapped.images[taken]
 
     def _taken(self, hands):
         "What was taken by the lasso is meant, unless something else is said"

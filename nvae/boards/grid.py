@@ -19,15 +19,16 @@ def sprite(images, columns:int)->bytes: # (N, C, H, W), floats in [0, 1] or uint
     "All images in one picture, without borders, so many per row"
     return png(image_grid(images, columns, pad=0).convert('RGB'))
 
-def page_file(name:str)->str: # of nbs/assets
-    "The text of a script or a style sheet that comes with the kit"
-    return (find_asset('nbs/assets') / name).read_text(encoding='utf-8')
+def page_file(*names:str)->str: # of nbs/assets
+    "The text of scripts, or of style sheets, that come with the kit"
+    folder = find_asset('nbs/assets')
+    return '\n'.join((folder / name).read_text(encoding='utf-8') for name in names)
 
 # %% ../../nbs/engine/boards/01_grid.ipynb #17-widgets-020
 class ImageGrid(anywidget.AnyWidget):
     "Images in rows and columns that can be clicked, picked by keys, looked at closely and put in order"
-    _esm = page_file('grid.js')
-    _css = page_file('grid.css')
+    _esm = page_file('parts.js', 'grid.js')
+    _css = page_file('parts.css', 'grid.css')
     image = T.Bytes(b'', help='all tiles in one PNG').tag(sync=True)
     serial = T.Int(0, help='number of that picture').tag(sync=True)
     n = T.Int(0, help='tiles').tag(sync=True)

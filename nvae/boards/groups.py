@@ -26,8 +26,8 @@ def scales_of(m:ModelConfig)->list: # of dicts: size, name, groups; coarse to fi
 # %% ../../nbs/engine/boards/02_groups.ipynb #17b-hierarchy-013
 class Hierarchy(anywidget.AnyWidget):
     "The latent groups of a model, to choose from"
-    _esm = page_file('groups.js')
-    _css = page_file('groups.css')
+    _esm = page_file('parts.js', 'groups.js')
+    _css = page_file('parts.css', 'groups.css')
     scales = T.List(help='of `scales_of`').tag(sync=True)
     several = T.Bool(False, help='choices add up').tag(sync=True)
     value = T.List(T.Unicode(), help="names of what is chosen, such as '3' or 'scale 0'").tag(sync=True)

@@ -16,7 +16,7 @@ import ipywidgets as W
 import traitlets as T
 
 from .board import Board
-from .controls import choice, in_words
+from .controls import choice, in_words, remark
 from .grid import ImageGrid
 from .picks import Picks
 from .session import asked, forget_oldest
@@ -43,7 +43,7 @@ class ImageSource(W.VBox):
                               continuous_update=False, layout=W.Layout(width='200px'))
         self.about = W.HTML()
         layout = W.Layout(flex_flow='row wrap', align_items='center') if bare else W.Layout(width='212px')
-        title = W.HTML(f'<span class="nvae-about">{name}</span>')
+        title = remark(name)
         super().__init__([title, self.grid, self.box, self.about], layout=layout)
         T.link((self, 'value'), (self.box, 'value'))
 

@@ -14,7 +14,7 @@ import ipywidgets as W
 import torch
 import traitlets as T
 
-from .controls import boxed, button, choice, toggles
+from .controls import boxed, button, choice, remark, toggles
 from .grid import ImageGrid, page_file, sprite
 from .groups import Hierarchy
 from .inputs import PairBoard
@@ -32,8 +32,8 @@ ABOUT = dict(z='mix the latents', noise='mix the noise that gives them',
 
 class Way(ImageGrid):
     "An image at a position between A and B, the slider that leads there, and the four ways as strips"
-    _esm = page_file('interpolate.js')
-    _css = page_file('interpolate.css')
+    _esm = page_file('parts.js', 'interpolate.js')
+    _css = page_file('parts.css', 'interpolate.css')
     value = T.Float(0., help='the position: 0 at A, 1 at B').tag(sync=True)
     way = T.Int(0, help='which of `WAYS` is chosen; the page says `choose` for another').tag(sync=True)
     strips = T.List(help='of `strip`, in the order of `WAYS`').tag(sync=True)
@@ -87,7 +87,7 @@ class InterpolateBoard(PairBoard):
 
     def in_rail(self):
         "How many steps, and which groups move"
-        n, moved = self.controls['n'], W.HTML('<span class="nvae-about">what moves (nothing chosen: all)</span>')
+        n, moved = self.controls['n'], remark('what moves (nothing chosen: all)')
         n.description, n.tooltip, n.min = 'steps', 'images between the two', 2
         return ['n', moved, 'groups']
 

@@ -49,13 +49,14 @@ class SampleBoard(Board):
         "The grid, and on each image what else can be done with it"
         [grid] = super().view()
         grid.set_trait('actions', dict(pick='pick', explore='explore', a='as A', b='as B'))
-        grid.on('act', lambda index, name, serial=None: self.attempt(lambda: self.hand_over(index, name, serial)))
+        grid.on('act', lambda **event: self.attempt(lambda: self.hand_over(**event)))
         return [grid]
 
     def drawings(self, v, stale):
         rows = rows_of(v['show'], asked(v))
         columns = v['n'] if len(rows) > 1 else None
-        yield from self.studio.draw(list(rows.values()), stale, columns, list(rows))
+        labels, recipes = list(rows), list(rows.values())
+        yield from self.studio.draw(recipes, stale, columns, labels)
 
     # --- what a person does
     def hand_over(self, index:int, name:str, serial=None): # image, from 0; pick, explore, a or b; of the picture seen
@@ -64,5 +65,7 @@ class SampleBoard(Board):
         if not drawing.settled: raise BadInput(FIRST_LOOK)
         picks, pick = Picks(self.studio), as_pick(drawing, index)
         picks.add(pick)
-        place = 1 + [recipe_of(one) for one in picks.items].index(recipe_of(pick))
-        self.note.say(GOES_ON[name].format(pick=f'pick {place}', file=shown(Path(self.studio.name))))
+        recipes = [recipe_of(one) for one in picks.items]
+        place = recipes.index(recipe_of(pick)) + 1
+        file = shown(Path(self.studio.name))
+        self.note.say(GOES_ON[name].format(pick=f'pick {place}', file=file))

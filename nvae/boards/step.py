@@ -44,8 +44,8 @@ def way_of(m, steps:list)->dict: # plain values and PNGs
 
 class Stage(ImageGrid):
     "The towers, the pictures of a step, and a row of keys to play with"
-    _esm = page_file('step.js')
-    _css = page_file('step.css')
+    _esm = page_file('parts.js', 'step.js')
+    _css = page_file('parts.css', 'step.css')
     way = T.Dict(help='of `way_of`').tag(sync=True)
     value = T.Int(0, help='the step that is to be seen, counted from 0').tag(sync=True)
     playing = T.Bool(False, help='does it go on by itself?').tag(sync=True)
