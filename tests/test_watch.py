@@ -1,8 +1,11 @@
 "watch.html beside a run's notebook: what it shows, that it stops loading itself at the end, and what it may cost"
+import io
 import re
 from html.parser import HTMLParser
+from urllib.request import urlopen
 
 import pytest
+from PIL import Image
 from small_models import SMALL
 
 from nvae.config import configured
@@ -15,16 +18,16 @@ TINY = dict(SMALL, n_groups=1, n_train=16, n_test=8, batch_size=8, epochs=1, nam
 
 
 class Places(HTMLParser):
-    "What a page asks for: pictures, and how often it is loaded again"
+    "What a page asks for: pictures, those inside it apart, and how often it is loaded again"
     def __init__(self, page):
         super().__init__()
-        self.images, self.again, self.tags = [], None, set()
+        self.images, self.inside, self.again, self.tags = [], [], None, set()
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
         self.tags.add(tag)
-        if tag == 'img': self.images.append(given['src'])
+        if tag == 'img': (self.inside if given['src'].startswith('data:') else self.images).append(given['src'])
         if given.get('http-equiv') == 'refresh': self.again = int(given['content'])
 
 
@@ -41,8 +44,10 @@ def test_a_training_leaves_a_page_that_shows_how_it_went(tmp_path, monkeypatch):
     assert seen[0].again is not None, 'it loads itself again while the run goes on'
     found = places(run)
     assert found.again is None and read_status(run)['state'] == 'done'
-    assert len(found.images) == 2 and all((run.path / image).is_file() for image in found.images)
-    assert found.tags >= {'svg', 'polyline', 'progress'} and not found.tags & {'script', 'link', 'iframe'}
+    [curves], images = found.inside, found.images
+    assert len(images) == 2 and all((run.path / image).is_file() for image in images)
+    assert Image.open(io.BytesIO(urlopen(curves).read())).width > 1000
+    assert 'progress' in found.tags and not found.tags & {'script', 'link', 'iframe'}
     assert not re.search(r'https?:|//', run.page.read_text()), 'it asks nobody else for anything'
     assert not list(run.path.glob('.*.tmp'))
 
@@ -55,7 +60,7 @@ def test_what_a_run_says_is_text(tmp_path, state):
     write_status(run, state=state, message='<img src=x>')
     write_page(run)
     found = places(run)
-    assert found.again is None and not found.tags & {'script', 'img', 'b'}
+    assert found.again is None and not found.images and not found.tags & {'script', 'b'}
 
 
 def test_it_is_written_no_more_often_than_a_hundredth_of_the_time_allows(tmp_path, monkeypatch):
@@ -72,6 +77,6 @@ def test_a_page_that_cannot_be_written_ends_no_training(tmp_path, monkeypatch):
     run = RunDir(tmp_path / 'run')
     run.page.mkdir(parents=True)
     write_page(run)
-    monkeypatch.setattr(progress, 'panels', lambda records: 1 / 0)
+    monkeypatch.setattr(progress, 'curves_image', lambda records: 1 / 0)
     with pytest.warns(UserWarning, match="watch.html can't be written: ZeroDivisionError"):
         write_page(run)
