@@ -76,7 +76,8 @@ def test_an_orphan_of_a_trial_is_still_its_own(tmp_path):
     (tmp_path / 'tmp').mkdir()
     begins = ('import subprocess, sys; code = "import time; time.sleep(60)"; quiet = subprocess.DEVNULL; '
               'print(subprocess.Popen([sys.executable, "-c", code], stdout=quiet, stderr=quiet).pid)')
-    told = subprocess.run([sys.executable, '-c', begins], env={'SURVIVE': str(tmp_path)}, capture_output=True, text=True)
+    own = {'SURVIVE': str(tmp_path)}
+    told = subprocess.run([sys.executable, '-c', begins], env=own, capture_output=True, text=True)
     [orphan] = run._begun_by(tmp_path)
     try:
         assert orphan.pid == int(told.stdout) and orphan in run._family(os.getpid(), tmp_path)
