@@ -20,7 +20,7 @@ from .normal import Normal, residual
 
 # %% ../../nbs/2_network/04_latents.ipynb #06-latents-008
 class Inferred(NamedTuple):
-    "The latent that an image has at one group, and its costs"
+    "Latent of an image at one group, its KL and its log-densities"
     z: torch.Tensor     # (B, z, h, w), after the flows, as it is merged
     kl: torch.Tensor    # (B,) nats
     log_q: torch.Tensor # (B,) nats, of the posterior at the drawn z
@@ -28,9 +28,9 @@ class Inferred(NamedTuple):
 
 class LatentGroup(nn.Module):
     "Prior, posterior and merge of one group; state (B, c_dec, h, w), map (B, c_enc, h, w)"
-    flows: Sequence[FlowPair]  # a ModuleList, which can't say of what
+    flows: Sequence[FlowPair]  # a ModuleList, whose type has no element type
 
-    def __init__(self, cfg:ModelConfig, level:int, first:bool): # halvings at this scale; the group whose prior is fixed
+    def __init__(self, cfg:ModelConfig, level:int, first:bool): # halvings at this scale; has it the fixed prior?
         super().__init__()
         c_enc, c_dec = cfg.width(cfg.enc_channels, level), cfg.width(cfg.dec_channels, level)
         self.z_channels, self.flows_in_prior = cfg.z_channels, cfg.flows_in_prior
@@ -64,28 +64,28 @@ class LatentGroup(nn.Module):
         return z
 
     def unflow(self, z):
-        "The z that `flow` takes to this one"
+        "The inverse of `flow`"
         for pair in reversed(self.flows): z = pair.inverse(z)
         return z
 
     def from_prior(self, h, eps:torch.Tensor)->torch.Tensor: # (B, z, h, w) noise → latents of the same shape
-        "z drawn from the prior: the mean plus σ times the noise, then the flows where they are the prior's too"
+        "z drawn from the prior: the mean plus σ times the noise, then the flows if they belong to the prior too"
         z = self.prior(h).from_noise(eps)
         return self.flow(z) if self.flows_in_prior else z
 
     def to_noise(self, h, z:torch.Tensor)->torch.Tensor: # (B, z, h, w) latents → noise of the same shape
-        "The noise that `from_prior` takes to this z"
+        "The noise from which `from_prior` computes this z"
         prior = self.prior(h)
         base = self.unflow(z) if self.flows_in_prior else z
         return (base - prior.mean) / prior.sigma
 
     @property
     def is_exact(self)->bool:
-        "Is the KL known in closed form? Both sides are normal where there is no flow, or the same one on both"
+        "Whether the KL has a closed form: without flows, or with the same flows on prior and posterior"
         return self.flows_in_prior or not self.flows
 
     def infer_each(self, s, h, eps:torch.Tensor)->Inferred: # eps: noise (B, z, h, w); all of that shape
-        "`infer`, with the nats of each variable by itself"
+        "`infer` with the nats of each variable, not summed"
         prior = self.prior(h)
         posterior = self.posterior(s, h, prior)
         base = posterior.from_noise(eps)
@@ -96,7 +96,7 @@ class LatentGroup(nn.Module):
         return Inferred(z, kl, log_q, log_p)
 
     def infer(self, s, h, eps:torch.Tensor)->Inferred: # eps: noise (B, z, h, w)
-        "z drawn from the posterior, and what it costs"
+        "z drawn from the posterior, with its KL and log-densities"
         each = self.infer_each(s, h, eps)
         def total(nats): return nats.sum((1, 2, 3))
         log_q, log_p = total(each.log_q), total(each.log_p)
@@ -104,6 +104,6 @@ class LatentGroup(nn.Module):
         return Inferred(each.z, kl, log_q, log_p)
 
     def merge(self, h, z):
-        "The next top-down state"
+        "The next top-down state: a 1×1 convolution of h and z"
         z = z.to(h.dtype)
         return self.merge_conv(z if self.plain else torch.cat([h, z], dim=1))

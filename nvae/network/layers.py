@@ -21,12 +21,12 @@ def normalised(weight:torch.Tensor, log_norm:torch.Tensor)->torch.Tensor: # (O, 
     return weight * (log_norm.exp() / (lengths(weight) + 1e-5))
 
 def initial_log_norm(weight:torch.Tensor)->torch.Tensor: # (O, I, k, k) fresh filters → (O, 1, 1, 1)
-    "The length at which `normalised` leaves fresh filters nearly as they are"
+    "Initial `log_norm`, with which `normalised` leaves fresh filters nearly unchanged"
     return torch.log(lengths(weight) + 1e-2)
 
 # %% ../../nbs/2_network/02_layers.ipynb #04-layers-011
 class WNConv2d(nn.Conv2d):
-    "Convolution of weight-normalised filters; `used_weight` is that (O, I / groups, k, k) of the last forward pass"
+    "Convolution with weight-normalised filters; `used_weight`: those of the last forward pass, (O, I / groups, k, k)"
     used_weight: torch.Tensor | None = None
 
     def __init__(self, c_in:int, c_out:int, kernel_size:int=1, stride:int=1, bias:bool=True, groups:int=1):
