@@ -92,7 +92,7 @@ class Likelihood(Distribution):
         return [(self.value_noise, self.event_shape)]
 
     def draw_noise(self, generator:torch.Generator|None=None)->tuple: # what `sample` takes as `noise`
-        "Fresh noise for one sample, drawn where the generator lives; without one, from torch's global one"
+        "Fresh noise for one sample, drawn on the generator's device; without one, from torch's global one"
         device = self.params.device if generator is None else generator.device
         noise = []
         for draw, shape in self.noise_shapes:

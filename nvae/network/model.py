@@ -187,7 +187,7 @@ class NVAE(nn.Module):
         return likelihood(params, self.cfg, temperature)
 
     def _noise(self, n, noise=None, seed=None, generator=None):
-        "Noise as given, or drawn on the CPU from a seed, or drawn where the generator lives"
+        "Noise as given, or drawn on the CPU from a seed, or drawn on the generator's device"
         if noise is not None:
             check_latents(self.cfg, noise, n)
         elif seed is not None:
@@ -201,7 +201,7 @@ class NVAE(nn.Module):
     def forward(self, x:torch.Tensor,         # (B, C, H, W) in [0, 1]
                 noise:list|None=None,         # G standard-normal tensors (B, z, h, w), coarse to fine
                 seed:int|None=None,           # draws them on the CPU
-                generator:torch.Generator|None=None, # draws them where it lives; none of the three: the global one
+                generator:torch.Generator|None=None, # draws them on its device; none of the three: the global one
                )->Output:
         "Encode, draw the latents from the posterior, decode: everything the objective needs"
         return self.answer(self.read(x), self._noise(len(x), noise, seed, generator))
