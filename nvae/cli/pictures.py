@@ -160,7 +160,7 @@ def step(
     iterations: Annotated[int, option('--iterations', 'N',
         "passes that estimate BatchNorm's averages for a sample", **PASSES)] = 20, seed: Seed = 0,
     theme: Theme = 'system'):
-    "Follow an image through the network, step by step, in the browser. What each group expects, sees, and costs."
+    "Follow an image through the network in the browser. Step by step: what each group expects, sees, and costs."
     from nvae.data.images import image_bytes
     if image: image_bytes(image)
     in_browser('step', file, None, IMAGE=str(image.resolve()) if image else '', TEMPERATURE=temperature,
@@ -168,7 +168,7 @@ def step(
 
 @example('lab')
 def lab():
-    """Open the book in JupyterLab, on this machine only, and beside it the folder where you are.
+    """Open the book in JupyterLab, on this machine only. Beside it stands the folder where you are.
 
     Where the book isn't installed, its boards, copied to ./nbs."""
     from nvae.boards.server import open_lab
@@ -262,7 +262,7 @@ def restore(
         'of the draws, 0 to 2, or one per scale; if not given, 0 for one answer (the most probable), 0.7 for several',
         parser=parse_temperature)] = None,
     seed: Seed = 0, out: Out = None):
-    """Fill, enlarge or denoise an image with a model of such images.
+    """Fill, enlarge or denoise an image by a model of such images.
 
     Say what is wrong with the image: one of --mask, --enlarge and --noise."""
     from nvae.plots.pictures import image_grid, save_png

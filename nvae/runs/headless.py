@@ -263,7 +263,7 @@ def _opened(cfg, runs, fresh, init, partial):
 
 def refuse_missing_folder(cfg:Config):
     "Raises `BadInput` for a folder of images that isn't there, before a kernel finds that out"
-    if cfg.data.dataset == 'folder' and cfg.data.root: image_folder(cfg.data.root)
+    if cfg.data.dataset == 'folder': image_folder(cfg.data.root)
 
 def trained(run:RunDir, parameters:dict, # that nobody else is training; of the training notebook
             show)->Ended:                # called again and again with what status.json says
