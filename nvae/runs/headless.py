@@ -286,7 +286,7 @@ def trained(run:RunDir, parameters:dict, # that nobody else is training; of the 
 def _say_starting(run:RunDir):
     "In status.json; raises `BadInput` where it can't be written"
     try:
-        write_status(run, state='starting', message='starting the kernel')
+        write_status(run, state='starting', message='starting a kernel, reading the images')
         write_page(run)
     except OSError as e:
         raise BadInput(f"{shown(run.path)} can't be written ({disk_words(e, run.status)})") from None

@@ -21,7 +21,7 @@ from .progress import ACTIVE, clock
 
 # %% ../../nbs/engine/runs/04_listing.ipynb #18a-runs-008
 ENDED = ('done', 'interrupted', 'failed') # states that a run itself wrote at its end
-STARTING = 300 # seconds after which a run that only says it is starting isn't believed
+STARTING = 300 # seconds after which a run on another machine that only says it is starting isn't believed
 
 def state_of(run:RunDir)->str: # '' where there is no run
     "What a run is doing, or how it ended: one of `ACTIVE`, or of `ENDED`, or broken, or damaged"
@@ -32,9 +32,10 @@ def state_of(run:RunDir)->str: # '' where there is no run
     if said not in ACTIVE: return 'damaged'
     if lock_holder(run) is not None: return said
     age = time.time() - status['updated'] # a clock may be a little off, but what tomorrow says isn't believed
-    fresh = said in ('starting', 'preparing') and -STARTING/10 < age < STARTING
-    died = status['host'] == os.uname().nodename and not lives_here(status, run.status)
-    return said if fresh and not died else 'broken'
+    early = said in ('starting', 'preparing') and age > -STARTING/10
+    is_here = status['host'] == os.uname().nodename
+    lives = lives_here(status, run.status) if is_here else age < STARTING
+    return said if early and lives else 'broken'
 
 def _state_without_status(run:RunDir)->str:
     "What a run is doing whose status.json isn't there, or can't be read"
