@@ -456,6 +456,7 @@ def data_source(where:str, cfg:Config,
 
 def image_folder(root)->Path:
     "The path of a folder of images; raises `BadInput` if it doesn't exist"
+    if not root: raise BadInput("data.root is not set: a folder of images is expected there, or with --data FOLDER")
     path = given_path(root, 'folder')
     if not path.is_dir():
         raise BadInput(f"there is no folder {printable(shown(path))} (data.root); "

@@ -29,7 +29,7 @@ from ..errors import BadInput, printable
 # %% ../../nbs/engine/command/05_directions.ipynb #cli-directions-make
 Groups = Annotated[list[str] | None, typer.Option('--group', '--groups', metavar='G', help=
     "only this group (0 is the coarsest) or 'scale S' (0 is the largest); may be repeated; all if not given")]
-_WHICH = "name --from WHERE and --to WHERE, or --pca N"
+_WHICH = "name both --from WHERE and --to WHERE, or --pca N alone"
 
 @example('direction demo glasses --from faces/plain --to faces/glasses --without beard')
 def direction(
@@ -52,16 +52,19 @@ def direction(
     Examples with and without a property give the direction in which it changes, --pca those in which images vary
     most. Amount 1 is the distance between the means of the two sets; for --pca it is one standard deviation."""
     from nvae.runs.checkpoint import load_model, model_file
-    if (start is None) != (end is None) or (start is None) == (pca is None): raise BadInput(f"{_WHICH}, not both")
+    if (start is None) != (end is None) or (start is None) == (pca is None): raise BadInput(_WHICH)
     if pca is None and name is None: raise BadInput("Missing argument 'NAME'. See nvae direction --help")
     if pca is None and data is not None: raise BadInput("--data is for --pca; examples are named by --from and --to")
-    from nvae.sampling.directions import direction_path, save_direction
-    path, model = direction_path(name or 'pca'), load_model(file)
+    from nvae.sampling.directions import direction_path, new_direction_path, save_direction
+    path = direction_path(name or 'pca')
+    numbered = [path.with_stem(f'{path.stem}-{i}') for i in range(1, (pca or 0) + 1)]
+    paths = [new_direction_path(one) for one in numbered or [path]]
+    model = load_model(file)
     wanted = dict(model=model, name=path.stem, groups=groups or None, without=without or [])
     if pca is None: made = [from_examples(start=start, end=end, **wanted)]
     else: made = from_data(n=pca, data=data, limit=limit, **wanted)
-    for one in made:
-        written = save_direction(one, path.with_name(f'{one.name}.direction'), [model_file(file)])
+    for one, target in zip(made, paths):
+        written = save_direction(one, target, [model_file(file)])
         print(f"{written} ({about_direction(one)})")
 
 def about_direction(one)->str: # a `Direction`
@@ -73,20 +76,26 @@ def about_direction(one)->str: # a `Direction`
     spread = f", {one.made['share']:.1%} of the variance" if 'share' in one.made else ''
     return f"of {images} images; length {total:.2f}, by group {shares}{spread}"
 
-def _narrowed(model, vectors, groups, without):
-    "A direction restricted to some groups, and made orthogonal to others"
+def _narrowing(model, groups, without):
+    "A function that restricts directions to groups, orthogonal to others; raises `BadInput` before images are encoded"
     from nvae.sampling.directions import in_groups, load_direction, orthogonal
-    vectors = in_groups(model.cfg, vectors, groups)
+    from nvae.sampling.encode import groups_named
+    groups_named(model.cfg, groups)
     others = [load_direction(other, model).vectors for other in without]
-    return orthogonal(vectors, others) if others else vectors
+    def narrowed(vectors):
+        vectors = in_groups(model.cfg, vectors, groups)
+        return orthogonal(vectors, others) if others else vectors
+    return narrowed
 
 def from_examples(model, name:str, start, end, groups, without): # as for `direction`; a `Direction`
     "The direction between two sets of examples"
     from nvae.runs.checkpoint import model_hash
     from nvae.sampling.directions import Direction, difference_of_means, mean_noise
     from nvae.sampling.examples import example_noise
-    means = [mean_noise(example_noise(model, where, progress=True)) for where in (start, end)]
-    vectors = _narrowed(model, difference_of_means(*means), groups, without)
+    narrowed = _narrowing(model, groups, without)
+    noises = [example_noise(model, where, progress=True) for where in (start, end)]
+    means = [mean_noise(noise) for noise in noises]
+    vectors = narrowed(difference_of_means(*means))
     made = dict(start=start, end=end, images=[mean.n for mean in means], without=without, groups=groups)
     return Direction(name, vectors, model_hash(model), made)
 
@@ -98,6 +107,7 @@ def from_data(model, name:str, n:int, data, limit:int, groups, without)->list: #
     from nvae.evaluation.likelihood import as_batches, images_of, with_data
     from nvae.runs.checkpoint import model_hash
     from nvae.sampling.directions import Direction, encoded, in_groups, principal_directions
+    narrowed = _narrowing(model, groups, without)
     images, parts = images_of(with_data(model.config, data), progress=True).train, []
     many = min(limit, images.n_images)
     with progress_bar(many, 'encoding', 'images', True) as bar:
@@ -108,8 +118,7 @@ def from_data(model, name:str, n:int, data, limit:int, groups, without)->list: #
     sha256, found = model_hash(model), []
     for i, one in enumerate(principal_directions(noise, n), 1):
         made = dict(number=i, share=one.share, data=data, images=[many], without=without, groups=groups)
-        vectors = _narrowed(model, one.vectors, None, without)
-        found.append(Direction(f'{name}-{i}', vectors, sha256, made))
+        found.append(Direction(f'{name}-{i}', narrowed(one.vectors), sha256, made))
     return found
 
 # %% ../../nbs/engine/command/05_directions.ipynb #cli-directions-slide
@@ -167,7 +176,7 @@ def slide(
     line = command_line('slide', file, *images, *(f'--direction={name}' for name in names),
                         *(f'--group={group}' for group in groups or ()), amount=f'{amount[0]:g}..{amount[1]:g}', n=n,
                         pixels=pixels, **({} if image else of_sample), tile_size=tile_size)
-    labels = [''] * len(images) + [f'{a:g}' for a in amounts]
+    labels = [''] * len(images) + [f'{round(a, 2):g}' for a in amounts]
     grid = dict(n_cols=len(labels), labels=labels * len(directions), row_labels=[one.name for one in directions],
                 scale=tile_scale(rows, tile_size))
     print(save_png(image_grid(blanked(rows), **grid), picture, provenance(model, file, None, command=line, grid=grid)))

@@ -63,7 +63,7 @@ def usage_error(error)->str: # error: of Typer's parser
     "Typer's message for a mistyped line, and the command for its help"
     context = getattr(error, 'ctx', None)
     command = context.command_path if context else 'nvae'
-    text = error.format_message()
+    text = error.format_message().replace('Value error, ', '')
     if re.match(r'No such option: -\.?\d', text):
         text = 'A negative number was given, but every number here is 0 or more.'
     if text[-1:] not in '.?!': text += '.'

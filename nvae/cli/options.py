@@ -87,9 +87,9 @@ def model_named(text:str)->str:
 A_FILE, A_FOLDER = (dict(parser=path_of(what)) for what in ('file', 'folder'))
 
 File = Annotated[str, argument('FILE',
-    'a .model or a .checkpoint, the name of a run, or a model that comes with the kit: demo, digits',
+    'a .model or a .checkpoint, the name of a run, or a model that comes with the kit: demo, demo32, digits',
     parser=model_named)]
-Seed = Annotated[int, option('--seed', 'N', 'the same seed gives the same picture', **SEEDS)]
+Seed = Annotated[int, option('--seed', 'N', 'the same seed gives the same result', **SEEDS)]
 Overrides = Annotated[
     list[str] | None, option('--set', 'key=value', 'change a key of the configuration; may be repeated')]
 RunsFolder = Annotated[Path, option('--runs', 'FOLDER', 'folder of all runs', **A_FOLDER)]

@@ -167,8 +167,7 @@ def _mixed(root, files):
 def folder(cfg:Config, progress:bool=True)->Source:
     "Images in a folder. Raises `BadInput` if it is missing, empty, or has no readable image."
     d, m = cfg.data, cfg.model
-    if not d.root: raise BadInput("data.root is not set: a folder of images is expected there, or with --data FOLDER")
-    root = given_path(d.root, 'folder')
+    root = image_folder(d.root)
     split = split_folder(root, d.test_fraction, d.split_seed)
     test_files = split.test[:d.n_test]
     train = decoded(root, split.train[:d.n_train], m, d.crop == 'center', progress=progress)

@@ -263,7 +263,7 @@ def _opened(cfg, runs, fresh, init, partial):
 
 def refuse_missing_folder(cfg:Config):
     "Raises `BadInput` for a missing folder of images, before a kernel starts"
-    if cfg.data.dataset == 'folder' and cfg.data.root: image_folder(cfg.data.root)
+    if cfg.data.dataset == 'folder': image_folder(cfg.data.root)
 
 def trained(run:RunDir, parameters:dict, # a run that no other process trains; of the training notebook
             show)->Ended:                # called five times a second with the contents of status.json
@@ -286,7 +286,7 @@ def trained(run:RunDir, parameters:dict, # a run that no other process trains; o
 def _say_starting(run:RunDir):
     "Write the state `starting`; raises `BadInput` if it can't be written"
     try:
-        write_status(run, state='starting', message='starting the kernel')
+        write_status(run, state='starting', message='starting a kernel, reading the images')
         write_page(run)
     except OSError as e:
         raise BadInput(f"{shown(run.path)} can't be written ({disk_words(e, run.status)})") from None

@@ -21,7 +21,7 @@ from .progress import ACTIVE, clock
 
 # %% ../../nbs/engine/runs/04_listing.ipynb #18a-runs-008
 ENDED = ('done', 'interrupted', 'failed') # states that a run writes at its end
-STARTING = 300 # seconds after which a run whose state is still "starting" counts as broken
+STARTING = 300 # seconds after which a run on another machine whose state is still "starting" counts as broken
 
 def state_of(run:RunDir)->str: # '' if there is no run
     "The state of a run: one of `ACTIVE`, one of `ENDED`, broken, or damaged"
@@ -32,9 +32,10 @@ def state_of(run:RunDir)->str: # '' if there is no run
     if said not in ACTIVE: return 'damaged'
     if lock_holder(run) is not None: return said
     age = time.time() - status['updated'] # of another machine's clock, which may be 30 seconds ahead
-    fresh = said in ('starting', 'preparing') and -STARTING/10 < age < STARTING
-    died = status['host'] == os.uname().nodename and not lives_here(status, run.status)
-    return said if fresh and not died else 'broken'
+    early = said in ('starting', 'preparing') and age > -STARTING/10
+    is_here = status['host'] == os.uname().nodename
+    lives = lives_here(status, run.status) if is_here else age < STARTING
+    return said if early and lives else 'broken'
 
 def _state_without_status(run:RunDir)->str:
     "The state of a run whose status.json is missing or can't be read"

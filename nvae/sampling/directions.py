@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['FORMAT', 'VERSION', 'encoded', 'MeanNoise', 'mean_noise', 'difference_of_means', 'in_groups', 'move',
            'slide', 'orthogonal', 'Principal', 'principal_directions', 'on_plane', 'Direction', 'About',
-           'direction_path', 'save_direction', 'load_direction', 'Slide', 'vectors_hash', 'slide_along',
-           'total_of', 'directions_in', 'direction_between', 'images_in', 'labelled_noise']
+           'direction_path', 'new_direction_path', 'save_direction', 'load_direction', 'Slide',
+           'vectors_hash', 'slide_along', 'total_of', 'directions_in', 'direction_between', 'images_in',
+           'labelled_noise']
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-imports
 import hashlib
@@ -170,10 +171,15 @@ def direction_path(name)->Path: # as a person wrote it
     path = given_path(name)
     return path if path.suffix == '.direction' else path.with_name(f'{path.name}.direction')
 
+def new_direction_path(name)->Path: # as a person wrote it
+    "The same, to be written; raises `BadInput` where that would replace something else"
+    path = direction_path(name)
+    if path.exists(): _opened(path)
+    return path
+
 def save_direction(direction:Direction, path, inputs=())->Path: # inputs: files that mustn't be replaced
     "Write a direction; raises `BadInput` if it isn't finite, can't be written, or would replace another kind of file"
-    path = direction_path(path)
-    if path.exists(): _opened(path)
+    path = new_direction_path(path)
     tensors = {f'group{g}': v.cpu().contiguous() for g, v in enumerate(direction.vectors)}
     refuse_not_finite(tensors, path)
     header = dict(format=FORMAT, version=VERSION, name=direction.name, sha256=direction.sha256,
@@ -260,8 +266,11 @@ def direction_between(model:NVAE, name:str, start, end, made:dict|None=None)->Di
 # %% ../../nbs/4_using/08_directions.ipynb #directions-where
 def images_in(folder:Path, cfg:ModelConfig, progress=False)->Iterator: # yields (B, C, H, W) in [0, 1]
     "The images in a folder and its sub-folders; raises `BadInput` if there are none"
-    source, skipped, where = parts_of_files(folder, cfg), [], printable(shown(folder))
-    n_files = sum(source.sizes)
+    return _read_parts(parts_of_files(folder, cfg), printable(shown(folder)), progress)
+
+def _read_parts(source, where, progress):
+    "Yields the parts, read one after another"
+    skipped, n_files = [], sum(source.sizes)
     with progress_bar(n_files, f'encoding {where}', 'files', progress) as bar:
         for size, part in zip(source.sizes, ahead(source.part, range(len(source.sizes)), 1)):
             skipped += part.skipped
