@@ -92,8 +92,8 @@ function render({model, el}) {
 
   // What else can be done with an image
   function offers(tag, index) {
-    const words = Object.entries(get('actions')).map(([name, text]) => {
-      return word(tag, text, text, () => send('act', {index: index(), name}))
+    const words = Object.entries(get('actions')).map(([name, [text, about]]) => {
+      return word(tag, text, about, () => send('act', {index: index(), name}))
     })
     return make('span', 'nvae-offers', {}, ...words)
   }

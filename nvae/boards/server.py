@@ -77,7 +77,8 @@ OURS_ALONE = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:; 
 def lab_command(port:int, root)->list: # words of the command line
     "How JupyterLab is started in a folder: this machine only, no searching for another port"
     words = ['--no-browser', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0',
-             f'--ServerApp.root_dir={root}', '--ServerApp.base_url=/'] # whatever a person's own settings say
+             f'--ServerApp.root_dir={root}', '--ServerApp.base_url=/', # whatever a person's own settings say
+             '--ServerApp.contents_manager_class=nvae.boards.contents.Contents']
     is_root = hasattr(os, 'geteuid') and os.geteuid() == 0
     return [sys.executable, '-m', 'jupyterlab', *words, *(['--allow-root'] if is_root else [])]
 
