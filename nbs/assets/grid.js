@@ -95,7 +95,7 @@ function render({model, el}) {
     const words = Object.entries(get('actions')).map(([name, [text, about]]) => {
       return word(tag, text, about, () => send('act', {index: index(), name}))
     })
-    return make('span', 'nvae-offers', {}, ...words)
+    return make('span', 'nvae-offers nvae-doing', {}, ...words)
   }
 
   function newTile(i) {
@@ -377,7 +377,11 @@ function render({model, el}) {
     act()
   }
 
-  const observer = new ResizeObserver(fit)
+  // Where another board comes in this one's place, nothing is looked at any more
+  const observer = new ResizeObserver(() => {
+    if (zoom.open && !el.offsetParent) zoom.close()
+    fit()
+  })
   observer.observe(el)
   model.on('change', show)
   show()

@@ -87,7 +87,8 @@ def voila_command(port:int, notebook)->list: # words of the command line
     headers = {'Content-Security-Policy': OURS_ALONE}
     words = ['--no-browser', '--Voila.ip=127.0.0.1', f'--port={port}', '--Voila.port_retries=0',
              '--Voila.auto_token=True', '--Voila.base_url=/', f'--Voila.tornado_settings={dict(headers=headers)}',
-             '--MappingKernelManager.cull_interval=60', '--MappingKernelManager.cull_idle_timeout=300']
+             '--MappingKernelManager.cull_interval=60', '--MappingKernelManager.cull_idle_timeout=300',
+             '--VoilaExecutor.startup_timeout=240'] # seconds: beside other work a kernel is slow to start
     return [sys.executable, '-m', 'voila', str(notebook), *words]
 
 COMMANDS = dict(lab=lab_command, voila=voila_command)

@@ -75,7 +75,11 @@ def test_handed_over(board, home):
     tiles.first.wait_for()
     hand(1, 'as A', 'interpolate')
     view.press('◂ Sample')
-    hand(8, 'as B', 'interpolate')
+    tiles.nth(8).click()
+    page.locator('dialog[open]').get_by_role('button', name='as B').click()
+    page.wait_for_selector('dialog[open]', state='detached')
+    page.wait_for_selector('.nvae-host > .nvae-interpolate .nvae-calm')
+    view.settled()
     ends = page.locator('.nvae-interpolate').get_by_placeholder('a sample; or pick 1').all()
     assert [end.input_value() for end in ends] == ['sample 2 of seed 0', 'sample 9 of seed 0']
     view.shot('interpolated')
