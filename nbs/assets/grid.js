@@ -279,13 +279,13 @@ function render({model, el}) {
       newTiles(n, columns, rows)
     }
     body.querySelectorAll('.nvae-row').forEach(dressRow)
+    body.hidden = !n && !get('places') // before it is measured
     fit()
     body.setAttribute('aria-label', get('caption'))
     tiles.forEach(dressTile)
     play()
     hint.textContent = get('drop')
     drop.hidden = !get('drop')
-    body.hidden = !n && !get('places')
     el.classList.toggle('nvae-dim', get('dim'))
     body.style.setProperty('--aspect', get('aspect'))
   }

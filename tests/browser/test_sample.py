@@ -1,6 +1,6 @@
 "Sampling, used as a person would"
 from hands import comes_out_again
-from sizes import check_sizes
+from sizes import CUT, check_sizes
 
 from nvae.sampling.provenance import like
 
@@ -70,6 +70,7 @@ def test_handed_over(board, home):
     hand(4, 'explore', 'explore')
     assert page.get_by_placeholder('a sample; or pick 1').first.input_value() == 'sample 5 of seed 0'
     assert view.tiles('explore images').first.is_visible()
+    assert page.evaluate(CUT) == []
     view.shot('explored')
     view.press('◂ Sample')
     tiles.first.wait_for()
