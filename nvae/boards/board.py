@@ -197,6 +197,9 @@ class Board(Panel):
         self.about, self.status, self.note = W.HTML(), Line(), Line()
         self.back_button = button('◂ Back', 'what was there before (b)', self.back)
         self.forward_button = button('Forward ▸', 'and again what came after (f)', self.forward)
+        self.leave = button('', 'back to the board that opened this one', lambda: None, 'auto')
+        self.leave.layout.display = 'none' # unless one did
+        self.leave.add_class('nvae-leave')
         body = boxed('body', self.all_controls(), boxed('stage', *self.view()))
         stop = button('✕', 'stop: leave the picture as it is', self.stop)
         stop.add_class('nvae-stop')
@@ -228,7 +231,7 @@ class Board(Panel):
         code.add_class('nvae-for-code')
         dots.add_class('nvae-for-menu')
         self.about.add_class('nvae-what')
-        line = boxed('header', title, *self.named(['file']), self.about, keys, code, dots)
+        line = boxed('header', self.leave, title, *self.named(['file']), self.about, keys, code, dots)
         keys_table = boxed('keys', W.HTML(self.keys_table()))
         return [line, keys_table, boxed('code', self.made_by), boxed('menu', *self.menu())]
 

@@ -78,10 +78,10 @@ class MadeBy(W.VBox):
         super().__init__([titles[0], self.command, self.instead, titles[1], self.code])
         self.add_class('nvae-made-by')
 
-    def say(self, command:str, code:str):
+    def say(self, command:str, code:str, instead:str=NO_VERB): # instead: shown where there is no command
         "Show both; an empty command means that there is none"
         self.command.text, self.code.text = command, code
-        self.instead.value = '' if command else f'<span class="nvae-instead">{in_words(NO_VERB)}</span>'
+        self.instead.value = '' if command else f'<span class="nvae-instead">{in_words(instead)}</span>'
 
     def tell(self, studio:Studio, drawing:Drawing, origins:dict): # origins: as in `command_of`
         "Show the command and the code of a drawing"

@@ -26,8 +26,16 @@ from .inputs import PairBoard
 from .knowledge import knowledge_of, knowledge_table
 from .map import HANDS, SAMPLES, ImageMap, map_picture, mapped_folder, mapped_images, placed
 from .picks import Picks
-from .session import asked, interruptible
-from .sliders import as_slides, direction_from, fit_slides, handful, known_directions
+from .session import Superseded, asked, interruptible
+from nvae.boards.sliders import (
+    as_slides,
+    direction_from,
+    direction_of_slides,
+    fit_slides,
+    handful,
+    known_directions,
+    unnamed_directions,
+)
 from ..config import ModelConfig
 from ..data.images import open_image
 from ..errors import MOST_ON_BOARD, BadInput
@@ -111,11 +119,11 @@ class ExploreBoard(PairBoard):
     kind, title = 'explore', 'Explore'
     tabs = TABS
     rail = ('start', 'show', 'groups', 'strength', 'difference', 'desk', 'pad', 'slides', 'these', 'those', 'name',
-            'answers', 'folder', 'images', 'map_groups')
+            'pca', 'data', 'answers', 'folder', 'images', 'map_groups')
     elsewhere = 'strokes', 'map', 'walking'
     hotkeys = dict(n='new', v='vary', b='back', f='forward', s='save')
     more_keys = {'click': 'Fresh noise only under this place; once more: everywhere'}
-    passive = 'ending', 'map', 'name', 'these', 'those', 'walking'
+    passive = 'ending', 'map', 'name', 'these', 'those', 'pca', 'data', 'walking'
 
     # --- what stands where
     def own_controls(self):
@@ -143,6 +151,9 @@ class ExploreBoard(PairBoard):
             these=line_of_text('from', tooltip=f'examples without the property: {WAYS_TO_NAME}', **here),
             those=line_of_text('to', tooltip='examples with it, named in the same ways', **here),
             name=line_of_text('name', 'glasses', 'of the new direction'),
+            pca=number(5, 1, 9, 'how many', 'directions without a name'),
+            data=line_of_text('data', "the model's own", 'in which images they are to be found: a folder, or the name '
+                              "of a data set; empty: the model's own"),
             strokes=Brush(), answers=number(4, 1, 16, 'answers', 'how many ways to fill it'),
             folder=line_of_text('folder', 'with labels', 'images whose sub-folders are their labels; '
                                 "empty: the kit's faces"),
@@ -174,9 +185,13 @@ class ExploreBoard(PairBoard):
         self.no_direction = remark('no direction of this model yet')
         about = remark('a new direction')
         new = [about, *self.named(['these', 'those', 'name']), make]
-        self.only(DIRECTIONS, self.controls['slides'], self.no_direction, *new)
+        keep = button('Save sliders', 'all that they do, as one direction of this name', self.keep_slides, 'auto')
+        differ = 'those in which training images differ most (PCA)'
+        find = button('Find directions', differ, self.find_unnamed, 'auto')
+        unnamed = [remark('directions without a name'), *self.named(['pca', 'data']), find]
+        self.only(DIRECTIONS, self.controls['slides'], self.no_direction, *new, keep, *unnamed)
         self.only(MAP, *new)
-        return [self.no_direction, 'slides', *new]
+        return [self.no_direction, 'slides', *new, keep, *unnamed]
 
     def map_rail(self)->list:
         "The controls of the map: its images and groups"
@@ -446,30 +461,69 @@ class ExploreBoard(PairBoard):
 
     def find_directions(self):
         "Find the files of directions, and make their sliders"
-        folders = [folder for folder in (Path.cwd(), self.studio.home / 'directions') if folder.is_dir()]
-        self.files_of_directions = known_directions(folders, self.studio.model)
+        folders = Path.cwd(), self.directions_folder / 'unnamed', self.directions_folder
+        there = [folder for folder in folders if folder.is_dir()]
+        self.files_of_directions = known_directions(there, self.studio.model)
         fit_slides(self.controls['slides'], list(self.files_of_directions), self.studio.model.cfg)
         self.no_direction.layout.display = 'none' if self.files_of_directions else ''
 
+    @property
+    def directions_folder(self)->Path:
+        "Where the directions of this model are kept"
+        return self.studio.home / 'directions'
+
     def make_direction(self):
         "Make a direction from the two sets of examples, and save it under its name"
+        self._beside('encoding examples', self._make)
+
+    def find_unnamed(self):
+        "Find the directions in which training images differ most, and make a slider for each"
+        self._beside('reading the images', self._find)
+
+    def _beside(self, said:str, work): # shown while it runs; called as work(values, stale), and returns what came of it
+        "Make directions in a thread of their own; ✕ stops it"
         if not self.ready: return self.draw() # it says what is missing
         self.note.say('')
-        self.status.say('encoding examples', 'busy')
-        self.newest.submit(partial(self._make, self.values()))
+        self.status.say(said, 'busy')
+        self.newest.submit(partial(self._directions_made, work, self.values()))
+
+    def _directions_made(self, work, v, stale):
+        try:
+            with interruptible(self.studio.model, stale): said = work(v, stale)
+            with self.without_drawing(): self.find_directions()
+            self.status.say('')
+            self.note.say(said)
+        except Superseded: pass
+        except Exception as e: self.status.fail(e)
 
     def _make(self, v, stale):
-        try:
-            model, picks = self.studio.model, Picks(self.studio).items
-            words = [v[hand] for hand in HANDS]
-            with interruptible(model, stale):
-                noises = [handful(model, v[hand], picks, self.on_map(v, hand)) for hand in HANDS]
-                direction = direction_from(model, v['name'], noises, words)
-            path = save_direction(direction, self.studio.home / 'directions' / v['name'])
-            with self.without_drawing(): self.find_directions()
-            self.note.say(f'saved {shown(path)}; its slider stands under directions')
-            self.status.say('')
-        except Exception as e: self.status.fail(e)
+        picks = Picks(self.studio).items
+        noises = [handful(self.studio.model, v[hand], picks, self.on_map(v, hand)) for hand in HANDS]
+        direction = direction_from(self.studio.model, v['name'], noises, [v[hand] for hand in HANDS])
+        path = save_direction(direction, self.directions_folder / v['name'])
+        return f'saved {shown(path)}; its slider stands under directions'
+
+    def _find(self, v, stale):
+        def begun(k, of):
+            if stale(): raise Superseded
+            self.status.say(f'encoding images: {k} of {of}', 'busy')
+        found = unnamed_directions(self.studio.model, v['pca'], v['data'].strip() or None, begun)
+        for one in found: save_direction(one, self.directions_folder / 'unnamed' / one.name)
+        shares = ', '.join(f"{one.made['share']:.0%}" for one in found)
+        return f'{len(found)} directions, with {shares} of what differs in {found[0].made["images"][0]} images'
+
+    def keep_slides(self):
+        "All that the sliders do, saved as one direction; its slider takes their place"
+        if not self.ready: return self.draw() # it says what is missing
+        self.attempt(self._keep)
+
+    def _keep(self):
+        v, model = self.values(), self.studio.model
+        slides = as_slides(v['slides'], self.files_of_directions, model)
+        path = save_direction(direction_of_slides(model, v['name'], slides), self.directions_folder / v['name'])
+        with self.without_drawing(): self.find_directions()
+        self.set(slides=dict.fromkeys(v['slides'], 0.) | {path.stem: [1., 0, model.cfg.total_groups - 1]})
+        self.note.say(f'saved {shown(path)}: amount 1 is what is seen')
 
     def on_map(self, v, hand:str)->torch.Tensor: # 'these' or 'those' → (n, C, H, W)
         "The images of one of the sets selected on the map"

@@ -54,7 +54,7 @@ class ImageGrid(anywidget.AnyWidget):
     dim = T.Bool(False, help='is another picture on its way?').tag(sync=True)
     keycaps = T.Bool(False, help='the key of each of the first nine tiles stands on it').tag(sync=True)
     places = T.Int(0, help='tiles there are to be; those that lack are empty frames').tag(sync=True)
-    actions = T.Dict(help='name of what can be done with a tile → its word; sends `act`').tag(sync=True)
+    actions = T.Dict(help='what can be done with a tile → its word, and what that does; sends `act`').tag(sync=True)
     fit = T.Bool(False, help='as large as there is room, whatever `size` says').tag(sync=True)
     autofocus = T.Bool(False, help='take the focus when shown').tag(sync=True)
 

@@ -35,6 +35,7 @@ class ImageSource(W.VBox):
     def __init__(self, name:str, bare:bool=False): # such as A; bare: one line, without the thumbnail
         self.name, self.bare = name, bare
         self.dropped = {} # name → bytes of an image file
+        self.recipes = {} # name → the recipe by which it was drawn, where another board handed it over
         self.seen = None  # the image that the thumbnail shows, as text
         self.good = ''    # the value of that image
         self.grid = ImageGrid(caption=f'image {name}', drop='drop an image, or click')
@@ -52,10 +53,14 @@ class ImageSource(W.VBox):
         if not data and not size: raise BadInput(f"{name} is empty")
         megabytes = f'{size / 1e6:.0f} MB'
         if not data: raise BadInput(f"{name} has {megabytes}, too many for a drop: write its path into the box instead")
-        label = f'dropped {name}'
-        if self.dropped.get(label, data) != data: label = f'dropped {name} ({len(self.dropped) + 1})'
+        self.value = self.take(f'dropped {name}', data)
+
+    def take(self, name:str, data:bytes, recipe=None)->str: # an image file, and how it was drawn, if that is known
+        "Keep an image; the value by which the place shows it"
+        label = name if self.dropped.get(name, data) == data else f'{name} ({len(self.dropped) + 1})'
         self.dropped[label] = data
-        self.value = label
+        if recipe: self.recipes[label] = recipe
+        return label
 
     def content(self, picks:list)->bytes: # an image file
         "The image file that the value names; raises `BadInput` if it doesn't exist"
@@ -134,9 +139,9 @@ class SourceBoard(Board):
     def _origin(self, source, v)->Origin:
         "The origin of a place's image, for a command and for Python"
         word, _, what = source.value.partition(' ')
-        if not word:
-            one = replace(asked({**v, 'n': len(self.sources)}), index=self.sources.index(source))
-            return Origin(None, f'from_text(as_text(draw(model, {expression(one)})), model.cfg)')
+        one = source.recipes.get(source.value)
+        if not word: one = replace(asked({**v, 'n': len(self.sources)}), index=self.sources.index(source))
+        if one: return Origin(None, f'from_text(as_text(draw(model, {expression(one)})), model.cfg)')
         if word == 'pick':
             file = shown(Picks(self.studio).path)
             return Origin(None, f"from_text(read_picks({file!r})['picks'][{int(what) - 1}]['png'], model.cfg)")

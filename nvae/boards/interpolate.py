@@ -184,6 +184,7 @@ class InterpolateBoard(PairBoard):
         a, b = self.sources
         if a.value != b.value:
             a.dropped = b.dropped = {**a.dropped, **b.dropped}
+            a.recipes = b.recipes = {**a.recipes, **b.recipes}
             self.set(a=b.value, b=a.value)
         elif a.value:
             self.note.say('both places hold the same: there is nothing to swap')

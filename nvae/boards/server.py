@@ -77,7 +77,8 @@ OURS_ALONE = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:; 
 def lab_command(port:int, root)->list: # words of the command line
     "The command that starts JupyterLab in a folder, on this machine and this port only"
     words = ['--no-browser', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0',
-             f'--ServerApp.root_dir={root}', '--ServerApp.base_url=/'] # override the user's settings
+             f'--ServerApp.root_dir={root}', '--ServerApp.base_url=/', # override the user's settings
+             '--ServerApp.contents_manager_class=nvae.boards.contents.Contents']
     is_root = hasattr(os, 'geteuid') and os.geteuid() == 0
     return [sys.executable, '-m', 'jupyterlab', *words, *(['--allow-root'] if is_root else [])]
 
@@ -86,7 +87,8 @@ def voila_command(port:int, notebook)->list: # words of the command line
     headers = {'Content-Security-Policy': OURS_ALONE}
     words = ['--no-browser', '--Voila.ip=127.0.0.1', f'--port={port}', '--Voila.port_retries=0',
              '--Voila.auto_token=True', '--Voila.base_url=/', f'--Voila.tornado_settings={dict(headers=headers)}',
-             '--MappingKernelManager.cull_interval=60', '--MappingKernelManager.cull_idle_timeout=300']
+             '--MappingKernelManager.cull_interval=60', '--MappingKernelManager.cull_idle_timeout=300',
+             '--VoilaExecutor.startup_timeout=240'] # seconds: beside other work a kernel is slow to start
     return [sys.executable, '-m', 'voila', str(notebook), *words]
 
 COMMANDS = dict(lab=lab_command, voila=voila_command)

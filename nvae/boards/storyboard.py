@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TILE', 'BLUE_ORANGE', 'PLACES', 'mosaic', 'fitted_in', 'bars', 'LitTowers', 'Step', 'shape', 'upwards',
-           'downwards', 'steps_of_boxes', 'Place', 'frame']
+           'downwards', 'steps_of_boxes', 'Place', 'frame', 'steps_of', 'step_picture']
 
 # %% ../../nbs/engine/boards/11_storyboard.ipynb #14c-steps-003
 from functools import cached_property
@@ -19,10 +19,11 @@ from PIL import Image, ImageDraw, ImageOps
 
 from ..config import ModelConfig
 from ..network.elbo import likelihood_unit, quoted
+from ..network.model import NVAE
 from ..plots.curves import GREY, PALETTE
 from ..plots.pictures import font, image_grid, text_width, to_pil
 from ..plots.towers import draw_hierarchy, tower_rows
-from ..sampling.trace import Trace
+from ..sampling.trace import Trace, trace
 
 # %% ../../nbs/engine/boards/11_storyboard.ipynb #14c-steps-012
 TILE = 130 # pixels of a small picture
@@ -207,3 +208,14 @@ def frame(step:Step, towers:LitTowers)->Image.Image: # transparent where nothing
         picture.paste(small, (x, y))
         pen.text((x + side // 2, y + side + 3), text, fill=GREY, anchor='mt', font=font())
     return picture
+def steps_of(t:Trace, towers:LitTowers): # yields `Step`s
+    "All of the way: up, and down again"
+    yield from upwards(t, towers)
+    yield from downwards(t, towers)
+
+def step_picture(model:NVAE, x:torch.Tensor, # (1, C, H, W) in [0, 1]
+                 step:int=0)->Image.Image:   # counted from 0; beyond the last it is the last
+    "One step of an image's way through a model, as one picture"
+    towers = LitTowers(model.cfg)
+    steps = [*steps_of(trace(model, x), towers)]
+    return frame(steps[min(step, len(steps) - 1)], towers)

@@ -159,12 +159,13 @@ def step(
     temperature: Annotated[object, option('--temperature', 'T', 'of the sample', parser=parse_temperature)] = 0.7,
     iterations: Annotated[int, option('--iterations', 'N',
         "passes that re-estimate BatchNorm's statistics for a sample", **PASSES)] = 20, seed: Seed = 0,
+    step: Annotated[int, option('--step', 'N', 'the step to begin with, counted from 1', min=1)] = 1,
     theme: Theme = 'system'):
     "Follow an image through the network in the browser. Step by step, with each group's prior, posterior and KL."
     from nvae.data.images import image_bytes
     if image: image_bytes(image)
     in_browser('step', file, None, IMAGE=str(image.resolve()) if image else '', TEMPERATURE=temperature,
-               ITERATIONS=iterations, SEED=seed, theme=theme)
+               ITERATIONS=iterations, SEED=seed, STEP=step, theme=theme)
 
 @example('lab')
 def lab():

@@ -138,7 +138,7 @@ HOMES = {'Recipe': 'sampling.recipe', 'Start': 'sampling.recipe', 'Passage': 'sa
          'as_text': 'sampling.recipe', 'draw': 'sampling.recipe', 'draw_all': 'sampling.recipe',
          'explore_recipes': 'sampling.recipe', 'from_text': 'sampling.recipe', 'Change': 'sampling.explore',
          'Desk': 'sampling.explore', 'Pad': 'sampling.explore', 'Slide': 'sampling.directions',
-         'Restoration': 'sampling.restore', 'read_picks': 'sampling.provenance',
+         'Restoration': 'sampling.restore', 'step_picture': 'boards.storyboard', 'read_picks': 'sampling.provenance',
          'estimate_statistics': 'sampling.statistics'} # name that the lines may use → its module
 
 def imports(lines:list)->list: # lines of Python; returns other ones
