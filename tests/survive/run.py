@@ -53,7 +53,7 @@ def limited(judge, case, given, folder, seconds)->dict:
     folder.mkdir()
     pid = os.fork()
     if not pid: _in_child(judge, case, given, folder, said, found, seconds)
-    hung = _wait(pid, seconds)
+    hung = _wait(pid, folder, seconds)
     try:
         result = json.loads(found.read_text())
     except (OSError, ValueError):
@@ -69,9 +69,15 @@ def limited(judge, case, given, folder, seconds)->dict:
 
 def _end_those_left(folder):
     "Processes that a trial began, wherever they are now"
+    for process in _begun_by(folder):
+        with contextlib.suppress(psutil.Error): process.kill()
+
+
+def _begun_by(folder):
+    "Yields the processes of a trial, also those whose parents have died"
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.environ().get('SURVIVE') == str(folder) and process.pid != os.getpid(): process.kill()
+            if process.environ().get('SURVIVE') == str(folder) and process.pid != os.getpid(): yield process
 
 
 def _in_child(judge, case, given, folder, said, found, seconds):
@@ -119,7 +125,7 @@ def _memory(key):
     return int(text.split(f'{key}:')[1].split()[0]) << 10
 
 
-def _wait(pid, seconds)->str:
+def _wait(pid, folder, seconds)->str:
     "Until it ends, or is ended; how. Waiting counts only where the processor isn't wanted: other people's load doesn't"
     used, idle, in_a_row, last = 0., 0., 0., time.monotonic()
     for look in itertools.count(1):
@@ -127,7 +133,7 @@ def _wait(pid, seconds)->str:
         if done: return f'signal {os.WTERMSIG(status)}' if os.WIFSIGNALED(status) else 'ended'
         time.sleep(.01)
         if look % 50: continue
-        now, (busy, is_running) = time.monotonic(), _busy(pid)
+        now, (busy, is_running) = time.monotonic(), _busy(pid, folder)
         passed, worked = min(now - last, 1), busy - used  # this process too may have waited for its turn
         last, used = now, max(used, busy)
         in_a_row = 0. if is_running or worked > 0 else in_a_row + passed
@@ -136,20 +142,21 @@ def _wait(pid, seconds)->str:
         if how: return _end(pid) or how
 
 
-def _busy(pid):
-    "Seconds of the processor that it and its children used, and whether one of them runs or waits for its turn"
+def _busy(pid, folder):
+    "Seconds of the processor that a trial has used, and whether one of its processes runs or waits for its turn"
     seconds, is_running = 0., False
-    for process in _family(pid):
+    for process in _family(pid, folder):
         with contextlib.suppress(psutil.Error):
             seconds += sum(process.cpu_times()[:4])
             is_running |= process.status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
     return seconds, is_running
 
 
-def _family(pid):
-    "A process and its children"
+def _family(pid, folder):
+    "A process, its children, and what else the trial began where it began commands: orphans too"
     with contextlib.suppress(psutil.Error):
-        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        own = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        return {*own, *_begun_by(folder)} if (folder / 'tmp').exists() else own
     return []
 
 
