@@ -134,7 +134,7 @@ class Ledger:
             n = found[0].shape[-1]
             self._say(f"{n} images were done already: going on ({shown(self.path)}; --fresh begins anew)")
         except ValueError as e:
-            self._say(f"{shown(self.path)} isn't gone on with: {e}")
+            self._say(f"{shown(self.path)} can't be continued: {e}")
 
     def _say(self, text): print(text, file=sys.stderr)
 

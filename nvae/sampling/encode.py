@@ -304,7 +304,7 @@ unembed = decode_images # its name in 0.1
 
 # %% ../../nbs/4_using/00_encode.ipynb #14-explore-017
 def one_by_one(cfg:ModelConfig, groups=None)->list: # groups: a number, 'scale N', several of these, or None: all
-    "A list of the names of groups, from one name, several, or none"
+    "A list of group names, from one name, several, or None for all groups"
     if groups is None: return list(range(cfg.total_groups))
     return [groups] if isinstance(groups, (int, str)) else list(groups)
 

@@ -212,7 +212,7 @@ def desk_noise(cfg:ModelConfig, desk:Desk, images:dict|None=None, # 'A' and 'B' 
     images, mixed = images or {}, []
     for g, (source, amount, seed) in enumerate(desk.channels):
         if source != 'seed' and source not in images:
-            raise BadInput(f"group {g} listens to image {source}, which isn't there")
+            raise BadInput(f"group {g} takes its noise from image {source}, which isn't there")
         noise = draw_noise(cfg, 1, seed) if source == 'seed' else images[source]
         mixed.append(amount * noise[g])
     return pad_noise(cfg, mixed, desk.pad)
