@@ -128,28 +128,31 @@ def _memory(key):
 def _wait(pid, folder, seconds)->str:
     "Until it ends, or is ended; how. Waiting counts only where the processor isn't wanted: other people's load doesn't"
     used, idle, in_a_row, last = 0., 0., 0., time.monotonic()
+    seen = {}
     for look in itertools.count(1):
         done, status = os.waitpid(pid, os.WNOHANG)
         if done: return f'signal {os.WTERMSIG(status)}' if os.WIFSIGNALED(status) else 'ended'
         time.sleep(.01)
         if look % 50: continue
-        now, (busy, is_running) = time.monotonic(), _busy(pid, folder)
-        passed, worked = min(now - last, 1), busy - used  # this process too may have waited for its turn
-        last, used = now, max(used, busy)
+        now, (worked, is_running) = time.monotonic(), _worked(seen, pid, folder)
+        passed = min(now - last, 1)  # this process too may have waited for its turn
+        last, used = now, used + worked
         in_a_row = 0. if is_running or worked > 0 else in_a_row + passed
         if not is_running and worked < passed / 20: idle += passed
         how = 'too long' if used > seconds else 'asleep' if in_a_row > ASLEEP or idle > IDLE else ''
         if how: return _end(pid) or how
 
 
-def _busy(pid, folder):
-    "Seconds of the processor that a trial has used, and whether one of its processes runs or waits for its turn"
-    seconds, is_running = 0., False
-    for process in _family(pid, folder):
+def _worked(seen, pid, folder):
+    "Seconds of the processor that a trial used since the last look, and whether one of its processes wants it now"
+    worked, is_running = 0., False
+    for process in _family(pid, folder):  # `seen`: what each had used by then, that of the dead included
         with contextlib.suppress(psutil.Error):
-            seconds += sum(process.cpu_times()[:4])
+            seconds = sum(process.cpu_times()[:2])
+            worked += seconds - seen.get(process, 0.)
+            seen[process] = seconds
             is_running |= process.status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
-    return seconds, is_running
+    return worked, is_running
 
 
 def _family(pid, folder):
