@@ -6,7 +6,7 @@ RESOLUTION ?= highest
 READY := .venv/.ready
 # Of Linux on x86-64; CONTRIBUTING.md says how they were measured.
 DOWNLOAD := 3,300 MB
-INSTALLED := 6,700 MB
+INSTALLED := 7,200 MB
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-long test-survive test-browser export check types docs docs-serve test-site lab bench bench-boards gpu results readme clean
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import nbformat
 from book import ROOT
-from PIL import Image
+from PIL import Image, ImageDraw
 
 IMAGES, RECORD = Path('docs/images'), 'made.json'
 WIDTH = 900  # pixels, about: the drawn pictures are enlarged by a whole number
@@ -66,7 +66,7 @@ FACES = {  # held-out faces by number, for the commands that want image files
 
 
 class Walk(NamedTuple):
-    "Samples that change into others and back, for the first page: the frames stand in one picture, one below another"
+    "Samples that change into others and back"
     n: int = 12           # faces, in rows of six
     stops: int = 4        # sets of noise that they pass, the first of seed 0
     steps: int = 10       # frames from one to the next
@@ -74,6 +74,14 @@ class Walk(NamedTuple):
 
 
 WALK = Walk()
+STEPS = dict(model='demo32', face=FACES['anna'])  # of one held-out face
+N_STEPS = 24
+SEEDS = f'seed 0 to seed {WALK.stops - 1} and back'
+FILMS = {  # what is seen; the frames stand in one picture, one below another
+    'walk': f'{WALK.n} samples at temperature {WALK.temperature}, not picked, while their noise changes from {SEEDS}.',
+    'steps': 'A held-out face on its way through both towers: each box as it is reached, what it computes, the image '
+             'decoded so far, and the KL of each group, in nats.'}
+SHOWN_ON = {'4_using/02_interpolate.ipynb': 'walk', '4_using/03_trace.ipynb': 'steps'}  # below the page's opening
 
 
 def digest(*parts):
@@ -109,7 +117,9 @@ def of_board(stem, root=ROOT):
 
 def wanted(root=ROOT):
     "Every picture there should be: its name below docs/images → what it shows, as a fingerprint"
-    prints = {'train.webp': digest(training_curves(root)), 'walk.webp': digest(WALK, of_model(root))}
+    prints = {'train.webp': digest(training_curves(root)), 'walk.webp': digest(WALK, of_model(root)),
+              'steps.webp': digest(STEPS, (root / 'models/demo32.model').read_bytes(),
+                                   (root / 'nvae/boards/storyboard.py').read_bytes())}
     prints |= {f'{name}.webp': of_drawing(name, root) for name in PICTURES}
     for name, (stem, _) in BOARDS.items():
         board = of_board(stem, root)
@@ -175,7 +185,9 @@ def remake(name, root):
     "One picture of `wanted`"
     if name.startswith('boards/'): keep_shot(name, root)
     elif name == 'train.webp': Image.open(io.BytesIO(training_curves(root))).save(root / IMAGES / name, lossless=True)
-    elif name == 'walk.webp': walk().save(root / IMAGES / name, quality=78, method=6)
+    elif Path(name).stem in FILMS:
+        film = dict(walk=walk, steps=steps)[Path(name).stem]()
+        film.save(root / IMAGES / name, quality=78, method=6)
     else: draw(Path(name).stem, root)
 
 
@@ -222,11 +234,36 @@ def walk(walk=WALK):
     return one_below_another(frames)
 
 
-def moving():
-    "Markdown of the walk; the style sheet shows a frame at a time, the script lets it move"
-    seeds = f'seed 0 to seed {WALK.stops - 1} and back'
-    said = f'{WALK.n} samples at temperature {WALK.temperature}, not picked, while their noise changes from {seeds}.'
-    return f'![{said}](/images/walk.webp){{.walk}}'
+def steps(face=STEPS['face']):
+    "The frames of a held-out face's way through the network, as the board that steps through draws them"
+    import torch
+
+    import nvae
+    from nvae.boards.storyboard import GREY, LitTowers, downwards, font, frame, upwards
+    from nvae.data.faces import draw_faces
+    from nvae.sampling.trace import trace
+    model = nvae.load(STEPS['model'])
+    towers, pixels = LitTowers(model.cfg), torch.from_numpy(draw_faces([face], model.cfg.image_size)[0])
+    way = trace(model, pixels / 255)
+    frames = []
+    for step in (*upwards(way, towers), *downwards(way, towers)):
+        drawing = frame(step, towers)
+        paper = Image.new('RGB', (drawing.width, drawing.height + 28), 'white')  # which suits both themes of the site
+        paper.paste(drawing, mask=drawing.getchannel('A'))
+        ImageDraw.Draw(paper).text((4, drawing.height + 6), f'{step.title}: {step.text}', fill=GREY, font=font())
+        frames.append(paper)
+    return one_below_another(frames)
+
+
+def moving(name='walk'):
+    "Markdown of a film; the style sheet shows a frame at a time, the script lets it move"
+    return f'![{FILMS[name]}](/images/{name}.webp){{.film .{name}}}'
+
+
+def film(chapter):
+    "Markdown of the film that a page shows below its opening"
+    name = SHOWN_ON.get(chapter)
+    return f'{moving(name)}\n\n*{FILMS[name]}*' if name else ''
 
 
 def boards(chapter):

@@ -122,15 +122,16 @@ def measure_samples(name):
         hardware=hardware(), torch=torch.__version__, cpu_seconds=round(time.process_time() - began), **found)
 
 
-def known_names():
-    "The runs that are measured already"
-    if not RESULTS.exists(): return []
-    return [json.loads(line)['name'] for line in RESULTS.read_text(encoding='utf-8').splitlines()]
+def known(path, key)->list:
+    "What a file of records holds already: its runs' names, or its commands"
+    if not path.exists(): return []
+    return [json.loads(line)[key] for line in path.read_text(encoding='utf-8').splitlines()]
 
 
 def evaluate_digits(options):
-    "One evaluation of the kit's model, by the command itself; it goes on where it was interrupted"
+    "One evaluation of the kit's model that isn't on record, by the command itself; resumed where it was interrupted"
     command = ['nvae', 'evaluate', 'digits', *options.split(), '--json']
+    if shlex.join(command) in known(DIGITS, 'command'): return
     found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
     record = dict(command=shlex.join(command), date=f'{datetime.now(UTC):%Y-%m-%d}', hardware=hardware(), **found)
     with open(DIGITS, 'a', encoding='utf-8') as f: f.write(json.dumps(record) + '\n')
@@ -140,8 +141,8 @@ def main(names):
     if names == ['digits']:
         for options in EVALUATIONS: evaluate_digits(options)
         return
-    known = known_names()
-    for name in names or [name for name in (*RUNS, *SAMPLED) if name not in known]:
+    measured = known(RESULTS, 'name')
+    for name in names or [name for name in (*RUNS, *SAMPLED) if name not in measured]:
         result = (measure if name in RUNS else measure_samples)(name)
         with open(RESULTS, 'a', encoding='utf-8') as f: f.write(json.dumps(result, ensure_ascii=False) + '\n')
         print(name, result.get('held_out', ''), result.get('unit', ''), result['cpu_seconds'], 's', flush=True)

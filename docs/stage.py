@@ -183,7 +183,7 @@ class Stager:
             if says(cell, 'hide'): continue
             if cell.cell_type == 'code': shown += self.code(chapter, cell, following, before)
             elif cell.cell_type == 'markdown': shown += self.markdown(chapter, cell)
-        given.cells = with_board(shown, pictures.boards(chapter.name))
+        given.cells = with_film(with_board(shown, pictures.boards(chapter.name)), pictures.film(chapter.name))
         return given
 
 
@@ -193,6 +193,11 @@ def with_board(cells, markdown):
     ends = [cell.source.splitlines()[-1:] if cell.cell_type == 'code' else [] for cell in cells]
     below = ends.index(['board']) + 1 if ['board'] in ends else len(cells)
     return [*cells[:below], nbformat.v4.new_markdown_cell(markdown), *cells[below:]]
+
+
+def with_film(cells, markdown):
+    "A page's film stands below its opening"
+    return [*cells[:2], nbformat.v4.new_markdown_cell(markdown), *cells[2:]] if markdown else cells
 
 
 def front(markdown):

@@ -29,7 +29,7 @@ def seed_from(*numbers:int):
     torch.manual_seed(combined_seed(*numbers))
 
 def own_generators():
-    "A block in which random numbers leave the caller's global generators as they were"
+    "A context in which random numbers don't change the caller's global generators"
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     return torch.random.fork_rng(devices=gpus)
 
@@ -37,11 +37,11 @@ def own_generators():
 def draw_noise(cfg:ModelConfig, n:int, # images
                seed:int|None=None,     # None: PyTorch's global CPU generator
               )->list:                 # G tensors (n, z, h, w) of standard-normal noise, on the CPU, coarse to fine
-    "The noise of n images, image by image: a seed gives the same first images however many are drawn, on every device"
+    "The noise of n images, image by image: a seed gives the same first images for any n, on every device"
     return next(noise_in_parts(cfg, n, seed, n)) if n else [torch.empty(0, *shape) for shape in cfg.latent_shapes]
 
 def noise_in_parts(cfg:ModelConfig, n:int, seed:int|None=None, size:int=64): # as for `draw_noise`; images at a time
-    "Yields the same noise, a part of the images at a time"
+    "Yields the noise of `draw_noise` for a part of the images at a time"
     generator = None if seed is None else torch.Generator().manual_seed(seed % 2**64) # all that PyTorch takes
     sizes = [math.prod(shape) for shape in cfg.latent_shapes]
     for start in range(0, n, size):
@@ -50,7 +50,7 @@ def noise_in_parts(cfg:ModelConfig, n:int, seed:int|None=None, size:int=64): # a
         yield [part.view(len(rows), *shape) for part, shape in parts]
 
 def fresh_noise(cfg:ModelConfig, n:int, seed:int)->list: # G tensors (n, z, h, w)
-    "Noise from another stream than `draw_noise` of the same seed"
+    "Noise from another stream than that of `draw_noise` with the same seed"
     return draw_noise(cfg, n, combined_seed(seed, 14) >> 1)
 
 def device_noise(model, n:int, *key:int)->list: # an NVAE, images; G tensors (n, z, h, w)

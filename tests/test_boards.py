@@ -23,7 +23,9 @@ from nvae.errors import BadInput
 from nvae.network.model import NVAE
 from nvae.plots.pictures import image_grid, png, read_png_meta, to_pil
 from nvae.runs.checkpoint import save_model
+from nvae.sampling.directions import load_direction
 from nvae.sampling.provenance import like
+from nvae.sampling.recipe import as_text, from_text
 
 SMALL = dict(n_bits=5, n_groups=2)
 KINDS = dict(
@@ -174,6 +176,65 @@ def test_what_a_board_says_makes_its_picture(runs, tmp_path):
     cherry.pick(2)
     interpolate.set(a='pick 1', sampled=True)
     assert check_what_is_said_makes_it(interpolate, tmp_path) == ''
+
+
+def test_an_image_that_is_handed_over_makes_the_same_picture(runs, tmp_path):
+    sample = SampleBoard('small', temperature=.8, iterations=1, n=4, runs=runs).wait()
+    for index, place in {2: 'a', 3: 'b'}.items():
+        sample.hand_over(index, place)
+    interpolate = sample.guests['interpolate']
+    assert check_what_is_said_makes_it(interpolate, tmp_path) == ''
+    cfg = interpolate.studio.model.cfg
+    for source, k in zip(interpolate.sources, (2, 3)):
+        drawn = from_text(as_text(sample.shown().images[k:k + 1]), cfg)
+        assert from_text(source.seen, cfg).equal(drawn)
+    sample.hand_over(1, 'explore')
+    check_what_is_said_makes_it(sample.guests['explore'], tmp_path)
+
+
+def test_what_the_step_board_says_shows_its_picture(runs, tmp_path, monkeypatch):
+    "The code draws the step that is saved; the command opens a board that shows it"
+    asked = {}
+    monkeypatch.setattr('nvae.boards.server.open_app', lambda name, theme, **parameters: asked.update(parameters))
+    board = StepBoard('small', iterations=1, seed=4, runs=runs).wait()
+    file = tmp_path / 'face.png'
+    file.write_bytes(face())
+    for image, step in {'': 3, str(file): 8}.items():
+        board.set(image=image)
+        board.wait().go(step)
+        saved = np.asarray(Image.open(board.save(tmp_path / 'saved.png')))
+        there = {}
+        exec(board.made_by.code.text, there)
+        assert np.array_equal(np.asarray(there['picture']), saved)
+        assert main(shlex.split(board.made_by.command.text)[1:]) == 0
+        told = {name.lower(): asked[name] for name in ('FILE', 'TEMPERATURE', 'ITERATIONS', 'SEED', 'IMAGE')}
+        again = StepBoard(**told, runs=runs, step=asked['STEP'] - 1).wait()
+        assert np.array_equal(np.asarray(Image.open(again.save(tmp_path / 'again.png'))), saved)
+    CherryBoard('small', iterations=1, n=4, runs=runs).wait().pick(2)
+    board.set(image='pick 1')
+    assert board.wait().made_by.command.text == ''
+    assert 'takes an image file' in board.made_by.instead.value
+
+
+def test_directions_without_a_name_are_those_of_the_command(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'faces').mkdir()
+    for number in range(12):
+        (tmp_path / f'faces/{number:02}.png').write_bytes(face(number, (16, 16)))
+    board = ExploreBoard('small', iterations=1, n=2, runs=runs, tab='directions', data='faces', pca=2).wait()
+    board.find_unnamed()
+    board.wait()
+    assert list(board.values()['slides']) == ['pca 1', 'pca 2']
+    assert main(['direction', 'small', 'pca', '--pca', '2', '--data', 'faces']) == 0
+    for number in 1, 2:
+        found, typed = (load_direction(path, board.studio.model) for path in
+                        (runs / f'small/directions/unnamed/pca {number}', f'pca-{number}'))
+        assert all(v.equal(w) for v, w in zip(found.vectors, typed.vectors))
+    board.keep_slides()
+    assert 'give the direction a name' in board.note.text
+    board.set(name='mine')
+    board.keep_slides()
+    assert 'move one' in board.note.text
 
 
 def test_what_goes_to_the_browser_is_what_is_saved(runs, tmp_path):

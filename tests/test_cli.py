@@ -63,6 +63,12 @@ def test_nvae_alone_prints_the_help(process):
     assert process().stdout == process('--help').stdout != ''
 
 
+def test_help_says_whole_sentences_of_every_command(process):
+    listed = process('--help').stdout.split('Commands:')[1].split('To begin')[0].strip().splitlines()
+    assert [line.split()[0] for line in listed] == COMMANDS
+    assert all(re.search(r'[^.]\.$', line) for line in listed), listed
+
+
 @pytest.mark.parametrize('command', COMMANDS)
 def test_every_command_teaches_by_an_example_that_parses(nvae, command):
     text = nvae(command, '--help').stdout
@@ -84,7 +90,8 @@ BAD = {
         ['sample', '{model}', '0.7,0.7,0.7,0.7,0.7', '--app'], '5 numbers given'),
     'negative iterations': (['sample', '{model}', '0.7', '--', '-1'], 'ITERATIONS'),
     'no images': (['sample', '{model}', '0.7', '--n', '0'], '--n'),
-    'other pixels': (['sample', '{model}', '0.7', '--pixels', 'median'], "'mean', 'sample'"),
+    'other pixels': (['sample', '{model}', '0.7', '--pixels', 'median'],
+                     "'--pixels': 'median' is not one of 'mean', 'sample'"),
     'missing file': (['sample', 'nowhere.model', '0.7'], 'nowhere.model'),
     'model in the home of nobody': (['info', '~nosuchuser/m.model'], 'no home folder'),
     'missing file in info': (['info', 'nowhere.model'], 'nowhere.model'),
@@ -111,6 +118,12 @@ def test_bad_input_costs_one_line(nvae, model_file, tmp_path, args, says):
     assert is_one_line(done, 2), (done.returncode, done.stderr)
     assert says in done.stderr
     assert not list(tmp_path.rglob('*.png')) and not list(tmp_path.rglob('*.model'))
+
+
+def test_training_on_a_folder_that_nobody_named_starts_nothing(nvae, tmp_path):
+    done = nvae('train', 'folder32')
+    assert is_one_line(done, 2) and 'data.root is not set' in done.stderr, done.stderr
+    assert not list(tmp_path.rglob('train.ipynb'))
 
 
 BAD_YAML = {

@@ -120,7 +120,7 @@ def test_latents_of_a_label_are_examples(nvae, folder, space):
     ('direction FILE x --from empty --to light', 'there is no file in the folder empty'),
     ('direction FILE x --from dark --to dark', 'same mean'),
     ('direction FILE x --from dark', '--from WHERE and --to WHERE'),
-    ('direction FILE x --from dark --to light --pca 2', 'not both'),
+    ('direction FILE x --from dark --to light --pca 2', '--pca N alone'),
     ('direction FILE --from dark --to light', "Missing argument 'NAME'"),
     ('direction FILE x --from dark --to hats', 'hats is neither a folder'),
     ('direction FILE x --from dark --to light --group 9', 'there is no group'),
@@ -148,4 +148,31 @@ def test_wrong_input_is_one_line(nvae, folder, command, says):
     (folder / 'small.direction').write_bytes(file.read_bytes())
     done = nvae(*(str(file) if word == 'FILE' else word for word in command.split()))
     assert done.returncode == 2 and says in done.stderr, done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1 and not list(folder.glob('x*.direction'))
+    beside_bars = [line for line in done.stderr.splitlines() if line.startswith('nvae: ')]
+    assert len(beside_bars) == 1 and 'Traceback' not in done.stderr and not list(folder.glob('x*.direction'))
+
+
+@pytest.mark.parametrize('command, says', [
+    ('direction FILE x --from dark --to empty', 'there is no file in the folder empty'),
+    ('direction FILE x --from dark --to hats', 'hats is neither a folder'),
+    ('direction FILE x --from dark --to light --group 9', 'there is no group'),
+    ('direction FILE x --from dark --to light --without hats', 'there is no file hats.direction'),
+    ('direction FILE text --from dark --to light', 'no direction that nvae wrote'),
+    ('direction FILE --pca 1 --data dark --group 9', 'there is no group'),
+    ('direction FILE other --pca 2 --data dark', 'other-2.direction is no direction that nvae wrote')])
+def test_wrong_input_is_found_before_anything_is_encoded(nvae, folder, monkeypatch, command, says):
+    def encode(*_): raise AssertionError('images are encoded')
+
+    monkeypatch.setattr('nvae.sampling.directions.encode_images', encode)
+    file = small_run(folder / 'runs')
+    for name in 'text', 'other-2':
+        (folder / f'{name}.direction').write_text('none')
+    done = nvae(*(str(file) if word == 'FILE' else word for word in command.split()))
+    assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+def test_labels_of_a_slide_are_short(nvae, folder):
+    file = small_run(folder / 'runs')
+    assert nvae('direction', file, 'light', '--from', 'dark', '--to', 'light').returncode == 0
+    assert nvae('slide', file, 'dark/0.png', '--direction', 'light', '--n', '4', '--out', 'x.png').returncode == 0
+    assert read_png_meta('x.png')['grid']['labels'] == ['', '-2', '-0.67', '0.67', '2']

@@ -187,17 +187,26 @@ def test_what_cannot_be_broken_is_left_and_marked(tmp_path):
 def test_the_first_page_moves_has_three_ways_and_a_table_that_can_be_stacked():
     text = '![Faces](/images/samples.webp)\n\n* **Understand** it\n* **Use** it\n\n| | this kit | x |\n|---|---|---|'
     shown = stage.front(text)
-    assert '/images/walk.webp){.walk}' in shown and 'samples.webp' not in shown
+    assert '/images/walk.webp){.film .walk}' in shown and 'samples.webp' not in shown
     assert '{.ways}\n* **Understand**' in shown and '{.stack}\n| | this kit' in shown
 
 
-def test_the_frames_of_the_walk_are_those_of_the_style_sheet():
+@pytest.mark.parametrize(('film', 'n_frames'), [
+    ('walk', stage.pictures.WALK.stops * stage.pictures.WALK.steps), ('steps', stage.pictures.N_STEPS)])
+def test_the_frames_of_a_film_are_those_of_the_style_sheet(film, n_frames):
     style = (ROOT / 'docs/static/nvae.css').read_text(encoding='utf-8')
-    walk = stage.pictures.WALK
-    assert f'--frames: {walk.stops * walk.steps};' in style
-    with Image.open(ROOT / 'docs/images/walk.webp') as picture:
-        height, rest = divmod(picture.height, walk.stops * walk.steps)
-        assert not rest and f'aspect-ratio: {picture.width} / {height};' in style
+    with Image.open(ROOT / f'docs/images/{film}.webp') as picture:
+        height, rest = divmod(picture.height, n_frames)
+        assert not rest
+        assert f'.film.{film} {{ --frames: {n_frames}; --frame: {picture.width} / {height};' in style
+
+
+def test_films_stand_below_the_opening_of_their_pages():
+    stager = stage.Stager()
+    for chapter in stager.chapters:
+        if chapter.name not in stage.pictures.SHOWN_ON: continue
+        name = stage.pictures.SHOWN_ON[chapter.name]
+        assert f'/images/{name}.webp){{.film .{name}}}' in stager.notebook(chapter).cells[2].source
 
 
 @pytest.mark.parametrize('stem', ['01_sample', '05_step_through'])

@@ -1,5 +1,6 @@
 "A short slice of the trials in tests/survive, seeded; what fails today stands in one list until it is mended"
 import json
+import os
 import subprocess
 import sys
 from itertools import islice
@@ -69,3 +70,16 @@ def test_every_part_has_its_slice_and_its_number_of_cases():
 def test_cases_depend_on_the_seed_alone(part):
     one, again, other = ([case.what for case in islice(run.cases_of(part, seed), 30)] for seed in (1, 1, 2))
     assert one == again != other
+
+
+def test_an_orphan_of_a_trial_is_still_its_own(tmp_path):
+    (tmp_path / 'tmp').mkdir()
+    begins = ('import subprocess, sys; code = "import time; time.sleep(60)"; quiet = subprocess.DEVNULL; '
+              'print(subprocess.Popen([sys.executable, "-c", code], stdout=quiet, stderr=quiet).pid)')
+    own = {'SURVIVE': str(tmp_path)}
+    told = subprocess.run([sys.executable, '-c', begins], env=own, capture_output=True, text=True)
+    [orphan] = run._begun_by(tmp_path)
+    try:
+        assert orphan.pid == int(told.stdout) and orphan in run._family(os.getpid(), tmp_path)
+    finally:
+        orphan.kill()

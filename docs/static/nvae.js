@@ -12,10 +12,10 @@ function reachable() {
 addEventListener('load', reachable)
 addEventListener('resize', reachable)
 
-// The first page's picture moves, unless its reader asked for less motion; a button stops it and lets it go on.
+// Films move, unless its reader asked for less motion; a button stops it and lets it go on.
 function letMove(picture) {
   const button = document.createElement('button')
-  button.className = 'walk-stop'
+  button.className = 'film-stop'
   const show = moves => {
     picture.classList.add('moves')
     picture.style.animationPlayState = moves ? 'running' : 'paused'
@@ -34,6 +34,6 @@ function sayWhose(table) {
     [...row.cells].forEach((cell, i) => { if (heads[i]) cell.dataset.of = heads[i] })
 }
 addEventListener('DOMContentLoaded', () => {
-  document.querySelectorAll('img.walk').forEach(letMove)
+  document.querySelectorAll('img.film').forEach(letMove)
   document.querySelectorAll('table.stack, .stack table').forEach(sayWhose)
 })

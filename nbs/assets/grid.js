@@ -92,10 +92,10 @@ function render({model, el}) {
 
   // What else can be done with an image
   function offers(tag, index) {
-    const words = Object.entries(get('actions')).map(([name, text]) => {
-      return word(tag, text, text, () => send('act', {index: index(), name}))
+    const words = Object.entries(get('actions')).map(([name, [text, about]]) => {
+      return word(tag, text, about, () => send('act', {index: index(), name}))
     })
-    return make('span', 'nvae-offers', {}, ...words)
+    return make('span', 'nvae-offers nvae-doing', {}, ...words)
   }
 
   function newTile(i) {
@@ -279,13 +279,13 @@ function render({model, el}) {
       newTiles(n, columns, rows)
     }
     body.querySelectorAll('.nvae-row').forEach(dressRow)
+    body.hidden = !n && !get('places') // before it is measured
     fit()
     body.setAttribute('aria-label', get('caption'))
     tiles.forEach(dressTile)
     play()
     hint.textContent = get('drop')
     drop.hidden = !get('drop')
-    body.hidden = !n && !get('places')
     el.classList.toggle('nvae-dim', get('dim'))
     body.style.setProperty('--aspect', get('aspect'))
   }
@@ -377,7 +377,11 @@ function render({model, el}) {
     act()
   }
 
-  const observer = new ResizeObserver(fit)
+  // Where another board comes in this one's place, nothing is looked at any more
+  const observer = new ResizeObserver(() => {
+    if (zoom.open && !el.offsetParent) zoom.close()
+    fit()
+  })
   observer.observe(el)
   model.on('change', show)
   show()

@@ -44,8 +44,10 @@ function nameButtons(board) {
   }
 }
 
-// The parts of a board as landmarks; as a page of its own it is what the page is about, and names it
+// The parts of a board as landmarks; as a page of its own it is what the page is about, and names it.
+// One that another board stands in for is no landmark.
 function nameParts(board) {
+  if (board.matches('.nvae-host')) return board.removeAttribute('role')
   const title = `nvae · ${board.querySelector('.nvae-title')?.textContent ?? 'board'}`
   const isPage = !board.closest('.jp-NotebookPanel')
   tell(board, 'role', isPage ? 'main' : 'region')

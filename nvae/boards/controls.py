@@ -21,24 +21,24 @@ from ..files import shown
 
 # %% ../../nbs/engine/boards/03_controls.ipynb #17b-board-006
 class ModelPicker(W.HBox):
-    "A model's file, from a list or by its `path`, a box of its own"
+    "A model's file, chosen from a list or given by its `path`"
     value = T.Unicode('', help='path, or a name in `list_models`; empty: the newest')
 
     def __init__(self, runs):
         self.runs = runs
-        self.busy = False # is the list being made anew?
+        self.busy = False # the list is being replaced
         self.menu = W.Dropdown(description='model')
         self.again = W.Button(description='⟳', tooltip='look for new models, and load this one again')
         self.path = W.Text(placeholder='or the path of a .model or .checkpoint', continuous_update=False,
                            tooltip='path of a .model or .checkpoint')
-        super().__init__([self.menu, self.again]) # the path stands where the board has room for it
+        super().__init__([self.menu, self.again]) # the board places the path
         self.refresh()
         self.menu.observe(self._chosen, 'value')
         self.path.observe(self._chosen, 'value')
 
     @T.observe('value')
     def refresh(self, _=None):
-        "List what is there now; the chosen one stays chosen"
+        "Read the list again; the chosen model stays chosen"
         models = list_models(self.runs)
         known = {name: str(path) for name, path in models.items()}
         if self.value and self.value not in (*known, *known.values()): known[shown(self.value)] = self.value
@@ -56,8 +56,8 @@ class ModelPicker(W.HBox):
         if file and not self.busy: self.value = file
 
 # %% ../../nbs/engine/boards/03_controls.ipynb #17b-board-009
-def slider(value, low, high, step, text, tooltip, live:bool=False, **kw): # live: does it speak while it is moved?
-    "A slider that speaks when it is released"
+def slider(value, low, high, step, text, tooltip, live:bool=False, **kw): # live: also while it is moved
+    "A slider that sends its value when it is released"
     looks = dict(readout_format='.2f', layout=W.Layout(width='280px'), style=dict(description_width='84px'))
     return W.FloatSlider(value=value, min=low, max=high, step=step, description=text, tooltip=tooltip,
                          continuous_update=live, **looks, **kw)
@@ -70,9 +70,9 @@ class Temperatures(W.VBox):
 
     def __init__(self):
         self.names = ['scale'] # of the scales, coarse to fine
-        self.made = []         # every slider there ever was: a page that is being opened misses those that are new
-        self.sliders = []      # those that are to be seen: one, or one per scale where the switch is on
-        self.busy = False      # are the sliders being set to the value?
+        self.made = []         # all sliders so far, to be used again: an opening page may miss new ones
+        self.sliders = []      # the visible ones: one, or one per scale if the switch is on
+        self.busy = False      # the sliders are being set to the value
         self.switch = W.ToggleButton(description='per scale', tooltip='one temperature for each scale')
         super().__init__()
         self.add_class('nvae-temperatures')
@@ -80,13 +80,13 @@ class Temperatures(W.VBox):
         self._build()
 
     def fit(self, names:list): # of the scales, coarse to fine
-        "Another model: other scales; a list of another length becomes one number"
+        "Use the scales of another model; a list of another length becomes one number"
         self.names = names
         if isinstance(self.value, list) and len(self.value) != len(names): self.value = self.value[0]
         self._build()
 
     def _build(self):
-        "The sliders that belong to the value; new ones only where it has more numbers than ever before"
+        "Show the sliders of the value; makes new ones only if there aren't enough"
         is_list = isinstance(self.value, list)
         values = self.value if is_list else [self.value]
         while len(self.made) < len(values):
@@ -110,14 +110,14 @@ class Temperatures(W.VBox):
         if change.new and not is_list: self.value = [self.value] * len(self.names)
         if is_list and not change.new: self.value = self.value[0]
     def _moved(self, _):
-        "One number for all scales, or one for each"
+        "Take the value from the sliders"
         if self.busy: return
         values = [s.value for s in self.sliders]
         self.value = values if isinstance(self.value, list) else values[0]
 
     @T.validate('value')
     def _checked(self, proposal):
-        "Raises `BadInput` for what is no temperature in 0–2, nor a list of them"
+        "Raises `BadInput` unless the value is a temperature in 0–2, or a list of them"
         value = proposal.value
         if isinstance(value, tuple): value = list(value)
         numbers = value if isinstance(value, list) else [value]
@@ -129,14 +129,14 @@ class Temperatures(W.VBox):
 
     @T.observe('value')
     def _changed(self, change):
-        "Other sliders, unless they show the value already"
+        "Show other sliders, unless they show the value already"
         is_list = isinstance(change.new, list)
         wanted = change.new if is_list else [change.new]
         if is_list != self.switch.value or [s.value for s in self.sliders] != wanted: self._build()
 
 # %% ../../nbs/engine/boards/03_controls.ipynb #17b-board-012
 class Number(W.IntText):
-    "A box for a whole number in a range; one outside becomes the nearest that is inside, and `said` tells so"
+    "A box for a whole number in a range; one outside becomes the nearest inside, which `said` reports"
     min, max = T.Int(0), T.Int(100)
     said = T.Unicode('', help='what became of the last number, where it was outside')
 
@@ -169,8 +169,8 @@ def choice(text, options, tooltip, width='180px'):
     looks = dict(layout=W.Layout(width=width), style=dict(description_width='78px'))
     return W.Dropdown(options=options, description=text, tooltip=tooltip, **looks)
 
-def remark(text:str)->W.HTML: # as it is: no HTML from elsewhere
-    "A few words beside controls"
+def remark(text:str)->W.HTML: # not escaped: HTML from elsewhere isn't allowed
+    "A short text beside controls"
     return W.HTML(f'<span class="nvae-about">{text}</span>')
 
 def boxed(name:str, *children)->W.Box: # its class is nvae-NAME
@@ -184,29 +184,29 @@ def toggles(options:dict, width:str=''): # what is written on each button → it
     return W.ToggleButtons(options=list(options), tooltips=list(options.values()), style=dict(button_width=width))
 
 def row(*children, align='center'):
-    "Widgets side by side, and below each other where there is no room; align: CSS's align-items"
+    "Widgets side by side, wrapped if there is no room; align: CSS's align-items"
     return W.HBox(children, layout=W.Layout(flex_flow='row wrap', align_items=align))
 
 def in_words(text:str)->str:
-    "Text as HTML; what stands in backticks is typed"
+    "Text as HTML, with code in backticks"
     return re.sub('`([^`]+)`', r'<code>\1</code>', html.escape(printable(text, 1000)))
 
 log = logging.getLogger('nvae.boards')
 
 class Line(W.HTML):
-    "One line that says how things are: calm, busy or error"
+    "A line of status: calm, busy or error"
     text, look = '', 'calm'
-    error = None # the exception that the line tells of
+    error = None # the exception that the line shows
 
     def say(self, text:str, look:str='calm'):
-        "Words, in the look of calm, busy or error"
+        "Show a text, in the look of calm, busy or error"
         self.text, self.look, self.error = text, look, None
         role = 'alert' if look == 'error' else 'status'
         span = f'<span role="{role}" class="nvae-status nvae-{look}">{in_words(text)}</span>'
         self.value = span if text else ''
 
     def fail(self, error:Exception):
-        "An error, in words; the traceback of a mistake in the program stands folded behind it, and in the log"
+        "Show an error; the traceback of a mistake in the program is folded behind it, and goes to the log"
         said = str(error) if isinstance(error, BadInput) else f'{type(error).__name__}: {error}'
         self.say(said, 'error')
         self.error = error

@@ -15,7 +15,7 @@ from ..sampling.encode import groups_named
 
 # %% ../../nbs/engine/boards/02_groups.ipynb #17b-hierarchy-006
 def scales_of(m:ModelConfig)->list: # of dicts: size, name, groups; coarse to fine
-    "The storeys of the top-down tower"
+    "The scales of the top-down tower, with their groups"
     storeys = {} # scale → its dict
     for group, scale in enumerate(m.scale_of_group):
         _, height, width = m.latent_shapes[group]
@@ -25,7 +25,7 @@ def scales_of(m:ModelConfig)->list: # of dicts: size, name, groups; coarse to fi
 
 # %% ../../nbs/engine/boards/02_groups.ipynb #17b-hierarchy-013
 class Hierarchy(anywidget.AnyWidget):
-    "The latent groups of a model, to choose from"
+    "The latent groups of a model as buttons"
     _esm = page_file('parts.js', 'groups.js')
     _css = page_file('parts.css', 'groups.css')
     scales = T.List(help='of `scales_of`').tag(sync=True)
@@ -33,7 +33,7 @@ class Hierarchy(anywidget.AnyWidget):
     value = T.List(T.Unicode(), help="names of what is chosen, such as '3' or 'scale 0'").tag(sync=True)
 
     def fit(self, m:ModelConfig):
-        "Another model: what isn't there any more is let go"
+        "Show another model; deselects names that it doesn't have"
         self.cfg = m
         self.scales = scales_of(m)
         names = [name for scale in self.scales for name in (scale['name'], *map(str, scale['groups']))]
@@ -41,6 +41,6 @@ class Hierarchy(anywidget.AnyWidget):
 
     @T.validate('value')
     def _checked(self, proposal):
-        "Raises `BadInput` for a group that isn't there"
+        "Raises `BadInput` for a group that doesn't exist"
         if self.scales and proposal.value: groups_named(self.cfg, proposal.value)
         return proposal.value

@@ -40,11 +40,11 @@ BOARDS = dict(sample='workbench/01_sample', cherry='workbench/02_cherry_pick', e
 LINK = re.compile(r'\[([^]]+)\]\([^():\s]+\.ipynb[^()\s]*\)') # to another page of the book
 
 def with_parameters(name:str, folder, **parameters)->Path: # in `BOARDS`, where to put it; FILE, TEMPERATURE, …
-    "A copy of a board's notebook that begins with these parameters; raises `BadInput` for an unknown board"
+    "Copy a board's notebook with other parameters; raises `BadInput` for an unknown board"
     if name not in BOARDS: raise BadInput(f"there is no board '{name}'; there are {', '.join(BOARDS)}")
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in parameters.items()}
     notebook = load_notebook_node(str(find_asset('nbs') / f'{BOARDS[name]}.ipynb'))
-    notebook.cells = [c for c in notebook.cells if 'book' not in c.metadata.get('tags', ())] # what only the book shows
+    notebook.cells = [c for c in notebook.cells if 'book' not in c.metadata.get('tags', ())] # shown only in the book
     for cell in notebook.cells:
         cell.source = LINK.sub(r'\1', cell.source) # other pages aren't served
     path = Path(folder) / f'{name}.ipynb'
@@ -54,17 +54,17 @@ def with_parameters(name:str, folder, **parameters)->Path: # in `BOARDS`, where 
 THEMES = 'system', 'light', 'dark'
 
 def style_sheet(theme:str)->str: # of `THEMES`
-    "What makes a board's notebook a page of its own"
+    "The style sheet of a board's notebook as a page"
     sheet = page_file('app.css')
     if theme != 'system': return sheet
     return f"{sheet}\n@media (prefers-color-scheme: dark) {{\n{page_file('app_dark.css')}}}\n"
 
 def app_notebook(name:str, folder, theme:str='system', cwd=None, # as for `with_parameters`; the kernel's folder
                  **parameters)->Path:
-    "The same as a page of its own: the board first, the prose folded below it"
+    "Copy a board's notebook as a page: the board first, the prose folded below it"
     path = with_parameters(name, folder, **parameters)
     notebook = nbformat.read(path, 4)
-    title, *cells = notebook.cells # its heading is not to be seen: the board has one
+    title, *cells = notebook.cells # the style sheet hides the title, as the board has one
     style = nbformat.v4.new_markdown_cell(f'<style>\n{style_sheet(theme)}</style>')
     there = nbformat.v4.new_code_cell(f'import os\nos.chdir({str(Path(cwd or folder).resolve())!r})')
     notebook.cells = [style, title, there, *sorted(cells, key=lambda cell: cell.cell_type == 'markdown')]
@@ -75,24 +75,26 @@ def app_notebook(name:str, folder, theme:str='system', cwd=None, # as for `with_
 OURS_ALONE = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:; frame-ancestors 'self'"
 
 def lab_command(port:int, root)->list: # words of the command line
-    "How JupyterLab is started in a folder: this machine only, no searching for another port"
+    "The command that starts JupyterLab in a folder, on this machine and this port only"
     words = ['--no-browser', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0',
-             f'--ServerApp.root_dir={root}', '--ServerApp.base_url=/'] # whatever a person's own settings say
+             f'--ServerApp.root_dir={root}', '--ServerApp.base_url=/', # override the user's settings
+             '--ServerApp.contents_manager_class=nvae.boards.contents.Contents']
     is_root = hasattr(os, 'geteuid') and os.geteuid() == 0
     return [sys.executable, '-m', 'jupyterlab', *words, *(['--allow-root'] if is_root else [])]
 
 def voila_command(port:int, notebook)->list: # words of the command line
-    "How Voila is started on a notebook: the same; a kernel whose page is closed ends"
+    "The command that starts Voila on a notebook, likewise; a kernel ends when its page is closed"
     headers = {'Content-Security-Policy': OURS_ALONE}
     words = ['--no-browser', '--Voila.ip=127.0.0.1', f'--port={port}', '--Voila.port_retries=0',
              '--Voila.auto_token=True', '--Voila.base_url=/', f'--Voila.tornado_settings={dict(headers=headers)}',
-             '--MappingKernelManager.cull_interval=60', '--MappingKernelManager.cull_idle_timeout=300']
+             '--MappingKernelManager.cull_interval=60', '--MappingKernelManager.cull_idle_timeout=300',
+             '--VoilaExecutor.startup_timeout=240'] # seconds: beside other work a kernel is slow to start
     return [sys.executable, '-m', 'voila', str(notebook), *words]
 
 COMMANDS = dict(lab=lab_command, voila=voila_command)
 
 def without_questions(folder)->str:
-    "A folder of Jupyter settings, for $JUPYTER_CONFIG_PATH: JupyterLab doesn't offer to fetch news"
+    "A path for $JUPYTER_CONFIG_PATH, with a folder of settings that turn off JupyterLab's offer of news"
     place = Path(folder) / 'labconfig'
     place.mkdir()
     news = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
@@ -100,9 +102,9 @@ def without_questions(folder)->str:
     return os.pathsep.join(filter(None, [str(folder), os.environ.get('JUPYTER_CONFIG_PATH')]))
 
 class Server(contextlib.AbstractContextManager):
-    "A Jupyter server, stopped at the end of its `with` block; raises `RuntimeError` when it doesn't start"
+    "A Jupyter server, stopped at the end of its `with` block; raises `RuntimeError` if it doesn't start"
     def __init__(self, server:str, place, # 'lab', its root folder, or 'voila', the notebook
-                 page:str='', more=(), **env): # what to open, words for the command line, environment of the kernels
+                 page:str='', more=(), **env): # page to open, more arguments, environment of the kernels
         port, token = free_port(), secrets.token_hex(16)
         self.address = f"http://127.0.0.1:{port}/{page}{'&' if '?' in page else '?'}token={token}"
         self.log = tempfile.TemporaryFile('w+')
@@ -126,7 +128,7 @@ class Server(contextlib.AbstractContextManager):
         raise RuntimeError(f'the server did not start: {self.last_words()}')
 
     def last_words(self)->str:
-        "The end of its log"
+        "The end of the server's log"
         self.log.seek(0)
         return ' '.join(self.log.read().split()[-60:])
 
@@ -143,19 +145,19 @@ class Server(contextlib.AbstractContextManager):
 
 # %% ../../nbs/engine/boards/13_server.ipynb #17i-apps-012
 def has_display()->bool:
-    "Is there a screen that a browser could open on?"
+    "Whether there is a screen on which a browser can open"
     if sys.platform in ('darwin', 'win32'): return True
     return bool(os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY'))
 
 @contextlib.contextmanager
 def ending_on_sigterm():
-    "Inside, SIGTERM ends the program in order, with exit code 143; afterwards it does again what it did before"
+    "A context in which SIGTERM ends the program in order, with exit code 143"
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try: yield
     finally: signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
-def serve(server:str, place, page:str='', about:str='', **env): # as in `Server`; what it is, for the terminal
-    "Start a server, say where it is, open a browser where there is one to see; stay until Ctrl-C or SIGTERM"
+def serve(server:str, place, page:str='', about:str='', **env): # as in `Server`; a description for the terminal
+    "Start a server, print its address, open a browser if there is a display; ends with Ctrl-C or SIGTERM"
     until_ctrl_c = contextlib.suppress(KeyboardInterrupt)
     with ending_on_sigterm(), until_ctrl_c, Server(server, place, page, **env) as running:
         print(f'{running.address}\n{about}(Ctrl-C stops it)', flush=True)
@@ -163,7 +165,7 @@ def serve(server:str, place, page:str='', about:str='', **env): # as in `Server`
         if running.process.wait(): raise RuntimeError(f'the server stopped: {running.last_words()}')
 
 def open_app(name:str, theme:str='system', **parameters): # in `BOARDS`; of `THEMES`; FILE, TEMPERATURE, …
-    "One board in the browser; raises `BadInput` for a model that isn't there"
+    "Open a board in the browser; raises `BadInput` for a model that doesn't exist"
     runs = runs_folder()
     parameters['FILE'] = str(find_model(parameters.get('FILE'), runs))
     shade = 'dark' if theme == 'dark' else 'light' # the system's: light, and a style sheet that darkens it
@@ -172,7 +174,7 @@ def open_app(name:str, theme:str='system', **parameters): # in `BOARDS`; of `THE
         serve('voila', notebook, more=[f'--theme={shade}'])
 
 def book()->tuple[Path, str]: # root folder for JupyterLab, page below it
-    "The book of a checkout; of an installation the workbench, copied to ./nbs/workbench where it isn't yet"
+    "The book of a checkout, or of an installation its workbench, copied to ./nbs/workbench if it isn't there"
     nbs = find_asset('nbs')
     if (nbs / 'index.ipynb').exists(): return nbs.parent, 'nbs/index.ipynb'
     mine = Path('nbs/workbench')
@@ -183,7 +185,7 @@ def book()->tuple[Path, str]: # root folder for JupyterLab, page below it
 
 @contextlib.contextmanager
 def common_root(books:Path, mine:Path):
-    "A root for JupyterLab, and both folders below it: the one that holds the other, or a folder of links to both"
+    "A root for JupyterLab and two folders below it: the one that contains the other, or a folder of links"
     for outer in (books, mine):
         if books.is_relative_to(outer) and mine.is_relative_to(outer):
             yield outer, books.relative_to(outer), mine.relative_to(outer)
@@ -194,7 +196,7 @@ def common_root(books:Path, mine:Path):
         yield Path(root), *links
 
 def open_lab():
-    "The book in JupyterLab, whose file browser shows the folder where we are"
+    "Open the book in JupyterLab, whose file browser shows the current folder"
     book_root, page = book()
     here = Path.cwd()
     about = f'{shown(book_root / page)}, and beside it {here} '

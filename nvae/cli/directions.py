@@ -28,43 +28,47 @@ from ..errors import BadInput, printable
 
 # %% ../../nbs/engine/command/05_directions.ipynb #cli-directions-make
 Groups = Annotated[list[str] | None, typer.Option('--group', '--groups', metavar='G', help=
-    "only this group (0 is the coarsest) or 'scale S' (0 is the largest); as often as needed; all if not given")]
-_WHICH = "name --from WHERE and --to WHERE, or --pca N"
+    "only this group (0 is the coarsest) or 'scale S' (0 is the largest); may be repeated; all if not given")]
+_WHICH = "name both --from WHERE and --to WHERE, or --pca N alone"
 
 @example('direction demo glasses --from faces/plain --to faces/glasses --without beard')
 def direction(
     file: File,
-    name: Annotated[str | None, argument('NAME', 'its name: NAME.direction is written (pca if not given, for --pca)')]
+    name: Annotated[str | None, argument('NAME', 'its name; NAME.direction is written (pca if not given, for --pca)')]
         = None,
     start: Annotated[str | None, option('--from', 'WHERE',
-        'examples without it: a folder, LATENTS:LABEL of a file of `nvae encode`, or a file of picks')] = None,
-    end: Annotated[str | None, option('--to', 'WHERE', 'examples with it')] = None,
+        'examples without the property: a folder, LATENTS:LABEL of `nvae encode`, or a file of picks')] = None,
+    end: Annotated[str | None, option('--to', 'WHERE', 'examples with the property')] = None,
     pca: Annotated[int | None, option('--pca', 'N',
-        'the N directions in which images differ most, NAME-1.direction and so on', min=1, max=1000)] = None,
+        'the N directions in which images vary most, NAME-1.direction and so on', min=1, max=1000)] = None,
     without: Annotated[list[str] | None, option('--without', 'OTHER',
-        'take out what it shares with this direction; as often as needed')] = None,
+        'make it orthogonal to this direction; may be repeated')] = None,
     groups: Groups = None,
     data: Annotated[str | None, option('--data', 'WHERE',
         "for --pca: a folder of images, or a data set by name; the model's own data if not given")] = None,
     limit: Annotated[int, option('--limit', 'N', 'for --pca: the first N training images', min=2, max=20_000)] = 1000):
-    """Find a direction of the noise in which a property changes, from examples; or those in which images differ most.
+    """Find directions of the noise, from examples or by variance.
 
-    Amount 1 is the distance between the means of the two sets; for --pca one standard deviation."""
+    Examples with and without a property give the direction in which it changes, --pca those in which images vary
+    most. Amount 1 is the distance between the means of the two sets; for --pca it is one standard deviation."""
     from nvae.runs.checkpoint import load_model, model_file
-    if (start is None) != (end is None) or (start is None) == (pca is None): raise BadInput(f"{_WHICH}, not both")
+    if (start is None) != (end is None) or (start is None) == (pca is None): raise BadInput(_WHICH)
     if pca is None and name is None: raise BadInput("Missing argument 'NAME'. See nvae direction --help")
     if pca is None and data is not None: raise BadInput("--data is for --pca; examples are named by --from and --to")
-    from nvae.sampling.directions import direction_path, save_direction
-    path, model = direction_path(name or 'pca'), load_model(file)
+    from nvae.sampling.directions import direction_path, new_direction_path, save_direction
+    path = direction_path(name or 'pca')
+    numbered = [path.with_stem(f'{path.stem}-{i}') for i in range(1, (pca or 0) + 1)]
+    paths = [new_direction_path(one) for one in numbered or [path]]
+    model = load_model(file)
     wanted = dict(model=model, name=path.stem, groups=groups or None, without=without or [])
     if pca is None: made = [from_examples(start=start, end=end, **wanted)]
     else: made = from_data(n=pca, data=data, limit=limit, **wanted)
-    for one in made:
-        written = save_direction(one, path.with_name(f'{one.name}.direction'), [model_file(file)])
+    for one, target in zip(made, paths):
+        written = save_direction(one, target, [model_file(file)])
         print(f"{written} ({about_direction(one)})")
 
 def about_direction(one)->str: # a `Direction`
-    "How long it is, in which groups, and what it is made of"
+    "A direction in words: its examples, its length, the length in each group"
     lengths = [v.norm().item() for v in one.vectors]
     total = sum(length**2 for length in lengths)**.5
     shares = ' '.join(f'{length:.1f}' for length in lengths)
@@ -72,31 +76,38 @@ def about_direction(one)->str: # a `Direction`
     spread = f", {one.made['share']:.1%} of the variance" if 'share' in one.made else ''
     return f"of {images} images; length {total:.2f}, by group {shares}{spread}"
 
-def _narrowed(model, vectors, groups, without):
-    "A direction in some groups alone, and without others"
+def _narrowing(model, groups, without):
+    "A function that restricts directions to groups, orthogonal to others; raises `BadInput` before images are encoded"
     from nvae.sampling.directions import in_groups, load_direction, orthogonal
-    vectors = in_groups(model.cfg, vectors, groups)
+    from nvae.sampling.encode import groups_named
+    groups_named(model.cfg, groups)
     others = [load_direction(other, model).vectors for other in without]
-    return orthogonal(vectors, others) if others else vectors
+    def narrowed(vectors):
+        vectors = in_groups(model.cfg, vectors, groups)
+        return orthogonal(vectors, others) if others else vectors
+    return narrowed
 
 def from_examples(model, name:str, start, end, groups, without): # as for `direction`; a `Direction`
     "The direction between two sets of examples"
     from nvae.runs.checkpoint import model_hash
     from nvae.sampling.directions import Direction, difference_of_means, mean_noise
     from nvae.sampling.examples import example_noise
-    means = [mean_noise(example_noise(model, where, progress=True)) for where in (start, end)]
-    vectors = _narrowed(model, difference_of_means(*means), groups, without)
+    narrowed = _narrowing(model, groups, without)
+    noises = [example_noise(model, where, progress=True) for where in (start, end)]
+    means = [mean_noise(noise) for noise in noises]
+    vectors = narrowed(difference_of_means(*means))
     made = dict(start=start, end=end, images=[mean.n for mean in means], without=without, groups=groups)
     return Direction(name, vectors, model_hash(model), made)
 
 def from_data(model, name:str, n:int, data, limit:int, groups, without)->list: # as for `direction`; of `Direction`
-    "The directions in which the training images of a data set differ most"
+    "The directions in which the training images of a data set vary most"
     import torch
 
     from nvae.data.images import progress_bar
     from nvae.evaluation.likelihood import as_batches, images_of, with_data
     from nvae.runs.checkpoint import model_hash
     from nvae.sampling.directions import Direction, encoded, in_groups, principal_directions
+    narrowed = _narrowing(model, groups, without)
     images, parts = images_of(with_data(model.config, data), progress=True).train, []
     many = min(limit, images.n_images)
     with progress_bar(many, 'encoding', 'images', True) as bar:
@@ -107,13 +118,12 @@ def from_data(model, name:str, n:int, data, limit:int, groups, without)->list: #
     sha256, found = model_hash(model), []
     for i, one in enumerate(principal_directions(noise, n), 1):
         made = dict(number=i, share=one.share, data=data, images=[many], without=without, groups=groups)
-        vectors = _narrowed(model, one.vectors, None, without)
-        found.append(Direction(f'{name}-{i}', vectors, sha256, made))
+        found.append(Direction(f'{name}-{i}', narrowed(one.vectors), sha256, made))
     return found
 
 # %% ../../nbs/engine/command/05_directions.ipynb #cli-directions-slide
 def parse_amount(text): # '-2..2', or one number
-    "From where to where; raises `typer.BadParameter`"
+    "The first and the last amount; raises `typer.BadParameter`"
     try:
         start, end = [float(part) for part in str(text).split('..')] if '..' in str(text) else [float(text)] * 2
     except ValueError:
@@ -123,7 +133,7 @@ def parse_amount(text): # '-2..2', or one number
     return start, end
 
 def amounts_between(start:float, end:float, n:int)->list:
-    "n amounts, the first and the last included; one where they are the same"
+    "n amounts, the first and the last included; a single one if they are equal"
     if start == end: return [start]
     return [start + (end - start) * i / (n - 1) for i in range(n)]
 
@@ -132,18 +142,18 @@ def slide(
     file: File,
     image: Annotated[Path | None, argument('IMAGE', 'an image file; a sample if not given', **A_FILE)] = None,
     names: Annotated[list[str] | None, option('--direction', 'NAME',
-        'a direction that `nvae direction` made; as often as needed, one row for each')] = None,
-    amount: Annotated[object, option('--amount', 'A..B', 'from where to where it slides, or one number',
+        'a direction made by `nvae direction`; may be repeated, one row for each')] = None,
+    amount: Annotated[object, option('--amount', 'A..B', 'first and last amount, or a single one',
         parser=parse_amount)] = '-2..2',
     n: Annotated[int, option('--n', 'N', 'steps', min=2, max=IMAGES['max'])] = 7,
     groups: Groups = None,
     seed: Annotated[int | None, option('--seed', 'N',
-        'of the sample, in place of IMAGE; 0 if not given', **SEEDS)] = None,
+        'seed of the sample, instead of IMAGE; 0 if not given', **SEEDS)] = None,
     temperature: Annotated[object, option('--temperature', 'T', 'of the sample', parser=parse_temperature)] = 0.7,
     iterations: Annotated[int, option('--iterations', 'N',
-        "passes that estimate BatchNorm's averages for a sample", **PASSES)] = 20,
+        "passes that re-estimate BatchNorm's statistics for a sample", **PASSES)] = 20,
     pixels: Pixels = 'mean', out: Out = None, tile_size: TileSize = None):
-    "Let an image, or a sample, slide along directions. A row per direction; amount 1 is the direction as it was made."
+    "Move an image, or a sample, along directions. A row per direction; amount 1 is the direction as it was made."
     from nvae.plots.pictures import image_grid, save_png, tile_scale
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.commands import command_line, temperature_words
@@ -166,13 +176,13 @@ def slide(
     line = command_line('slide', file, *images, *(f'--direction={name}' for name in names),
                         *(f'--group={group}' for group in groups or ()), amount=f'{amount[0]:g}..{amount[1]:g}', n=n,
                         pixels=pixels, **({} if image else of_sample), tile_size=tile_size)
-    labels = [''] * len(images) + [f'{a:g}' for a in amounts]
+    labels = [''] * len(images) + [f'{round(a, 2):g}' for a in amounts]
     grid = dict(n_cols=len(labels), labels=labels * len(directions), row_labels=[one.name for one in directions],
                 scale=tile_scale(rows, tile_size))
     print(save_png(image_grid(blanked(rows), **grid), picture, provenance(model, file, None, command=line, grid=grid)))
 
 def slid_rows(model, directions:list, amounts:list, groups, image, seed, temperature, iterations, pixels): # as `slide`
-    "The pictures, row by row (N, C, H, W); of an image, each row begins with it"
+    "The pictures, row by row (N, C, H, W); if there is an image, each row begins with it"
     import torch
 
     from nvae.data.images import load_image

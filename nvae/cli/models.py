@@ -33,7 +33,7 @@ from ..errors import BadInput, printable
 
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-038
 def about(path)->dict: # plain values
-    "What a `.model` or `.checkpoint` holds; raises `BadInput` for a file that is neither"
+    "The contents of a `.model` or `.checkpoint`; raises `BadInput` for a file that is neither"
     from nvae.network.cost import n_parameters
     from nvae.runs.checkpoint import load_model
     model = load_model(path, 'cpu')
@@ -45,7 +45,7 @@ def about(path)->dict: # plain values
 
 @example('info runs/quickstart/quickstart.model')
 def info(file: File, as_json: Json = False):
-    "Tell what a model's file holds, and how far it was trained."
+    "Describe a model file. Its network, its configuration, and how long it was trained."
     known = about(file)
     if as_json: return print(json.dumps(known))
     lines = {k: v for k, v in known.items() if k not in ('facts', 'config')} | known['facts']
@@ -60,25 +60,25 @@ def evaluate(
     data: Annotated[str | None, option('--data', 'WHERE',
         "a folder of images, or a data set by name; the model's own data if not given")] = None,
     k: Annotated[int, option('--importance-samples', 'K',
-        'draws from the posterior per image; the more, the tighter the bound', **IMAGES)] = 1,
+        'draws from the posterior per image; more of them tighten the bound', **IMAGES)] = 1,
     limit: Annotated[int | None, option('--limit', 'N', 'only the first N images', min=1)] = None,
     with_fid: Annotated[bool, switch('--fid',
-        'also the Fréchet distance of samples to the training images by Inception (FID)')] = False,
-    n: Annotated[int, option('--samples', 'N', 'images to draw for --fid', **IMAGES)] = 50_000,
-    temperature: Annotated[object, option('--temperature', 'T', 'of those images', parser=parse_temperature)] = 1.0,
+        'also the Fréchet Inception distance (FID) between samples and training images')] = False,
+    n: Annotated[int, option('--samples', 'N', 'number of samples for --fid', **IMAGES)] = 50_000,
+    temperature: Annotated[object, option('--temperature', 'T', 'of those samples', parser=parse_temperature)] = 1.0,
     iterations: Annotated[int, option('--iterations', 'N',
-        "passes that estimate BatchNorm's averages for them", **PASSES)] = 20,
+        "passes that re-estimate BatchNorm's statistics for them", **PASSES)] = 20,
     inception: Annotated[Path | None, option('--inception', 'FILE',
-        "the Inception network's weights, where they can't be fetched", **A_FILE)] = None,
-    batch_size: Annotated[int, option('--batch-size', 'N', 'images times draws in memory at once', **IMAGES)] = 64,
+        "the Inception network's weights, if they can't be downloaded", **A_FILE)] = None,
+    batch_size: Annotated[int, option('--batch-size', 'N', 'images times draws in one computation', **IMAGES)] = 64,
     split: Annotated[str, option('--split', 'NAME',
         'test, or validation: the training images that data.n_valid held out')] = 'test',
     redraw: Annotated[bool, switch('--redraw',
-        'draw binary images anew from grey ones, by --seed, in place of those drawn once and for all')] = False,
+        'binarise grey test images anew, by --seed, instead of the fixed binary ones')] = False,
     fresh: Annotated[bool, switch('--fresh',
-        'begin anew, even where the same evaluation was interrupted and could go on')] = False,
+        'begin anew, even if the same evaluation was interrupted and could be continued')] = False,
     seed: Seed = 0, as_json: Json = False):
-    "Measure how probable a model finds images it has not seen. Bits per dimension, or nats, and what each group does."
+    "Measure a model's likelihood of held-out images. Bits per dimension or nats, and the KL of each group."
     from nvae.data.images import cache_dir
     from nvae.evaluation.fid import fid
     from nvae.evaluation.likelihood import evaluate as measure
@@ -95,7 +95,7 @@ def evaluate(
     tell(json.dumps(result) if as_json else summary(result))
 
 def tell(text:str):
-    "Print what took long to compute: where that can't be written (a full log, say), on standard error"
+    "Print a result; if that can't be written (a full disk, for example), print it on standard error"
     try:
         print(text, flush=True)
     except OSError:
@@ -106,8 +106,8 @@ def tell(text:str):
 LatentsFile = Annotated[Path, argument('LATENTS', 'a file that `nvae encode` wrote', **A_FILE)]
 BatchSize = Annotated[int, option('--batch-size', 'N', 'images in memory at once', **IMAGES)]
 
-def image_source(model, where:list, split:str): # as typed
-    "The images that WHERE means; raises `BadInput` for what is neither a folder, nor files, nor a data set"
+def image_source(model, where:list, split:str): # where: as typed
+    "The images that WHERE stands for; raises `BadInput` unless it is a folder, files or a data set"
     from nvae.evaluation.likelihood import images_of, with_data
     from nvae.files import given_path
     from nvae.sampling.encode import parts_of_batches, parts_of_files
@@ -119,19 +119,19 @@ def image_source(model, where:list, split:str): # as typed
 def encode(
     file: File,
     where: Annotated[list[str], argument('WHERE', 'a folder (its sub-folders are labels), image files, or a data set')],
-    out: Annotated[Path, argument('OUT.safetensors', 'the file to write; its parts lie in OUT.parts until it is there',
+    out: Annotated[Path, argument('OUT.safetensors', 'file to write; its parts are in OUT.parts until then',
         **A_FILE)],
     n_groups: Annotated[int | None, option('--groups', 'K',
         'only the K coarsest groups; all if not given', min=1)] = None,
     space: Annotated[Literal['z', 'noise'], option('--space', 'z|noise',
-        'the latents, or the noise from which the prior would give them')] = 'z',
+        'the latents, or the noise from which the prior makes them')] = 'z',
     draw: Annotated[bool, switch('--sample', 'draw from the posterior, instead of taking its means')] = False,
     flat: Annotated[bool, switch('--flat',
-        'also one row per image, `flat`, and which variable each of its columns is, `columns`')] = False,
+        'also an array `flat`, one row per image, and `columns`, the variable of each of its columns')] = False,
     split: Annotated[Literal['test', 'train'], option('--split', 'test|train',
         'of a data set: the held-out images, or the others')] = 'test',
     batch_size: BatchSize = 64, seed: Seed = 0):
-    "Write the latents of images as arrays. Ten thousand if need be: interrupted and begun again, it goes on."
+    "Write the latents of images as arrays. The same command continues after an interruption."
     from nvae.data.sources import about_skipped
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.encode import count_kept
@@ -147,14 +147,14 @@ def encode(
 @example('decode demo photos.safetensors again --rest draw --temperature 0.7')
 def decode(
     file: File, latents: LatentsFile,
-    folder: Annotated[Path, argument('FOLDER', 'where the images go, one PNG each; new, or empty', **A_FOLDER)],
+    folder: Annotated[Path, argument('FOLDER', 'folder for the images, one PNG each; new, or empty', **A_FOLDER)],
     rest: Annotated[Literal['mean', 'draw'], option('--rest', 'mean|draw',
-        "groups that aren't in the file: the means of their prior, or draws from it")] = 'mean',
+        "groups that aren't in the file: their prior's means, or draws from it")] = 'mean',
     temperature: Annotated[object, option('--temperature', 'T',
         'of those draws; 1 if not given', parser=parse_temperature)] = None,
-    anyway: Annotated[bool, switch('--anyway', 'latents of another model too, where the shapes fit')] = False,
+    anyway: Annotated[bool, switch('--anyway', 'accept latents of another model if their shapes fit')] = False,
     batch_size: BatchSize = 64, seed: Seed = 0):
-    "Make images of latents again. From a file that was encoded, or changed since."
+    "Decode latents to images. From a file of `nvae encode`, which may have been changed since."
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.latents import decode_to_folder
     if rest == 'mean' and temperature is not None:
@@ -165,10 +165,10 @@ def decode(
 # %% ../../nbs/engine/command/03_models.ipynb #19-cli-059
 Written = Annotated[Path, argument('OUT', 'the .model to write', **A_FILE)]
 
-Force = Annotated[bool, switch('--force', 'replace OUT even where it is no model')]
+Force = Annotated[bool, switch('--force', 'replace OUT even if it is no model')]
 
 def write_model(model, out:Path, source, force=False, half=False, **facts)->Path: # as for `save_model`
-    "Write a .model, its folder too; raises `BadInput` where it can't be, or would replace `source` or what is no model"
+    "Write a .model and its folder; raises `BadInput` if it can't, or would replace `source` or a file that is no model"
     from nvae.files import put_file
     from nvae.runs.checkpoint import save_model
     def write(beside):
@@ -179,7 +179,7 @@ def write_model(model, out:Path, source, force=False, half=False, **facts)->Path
 def import_official(
     official: Annotated[Path, argument('OFFICIAL', "the official code's checkpoint.pt", **A_FILE)], out: Written,
     image_size: Annotated[int | None, option('--image-size', 'N',
-        "height and width of the images, where the name of the data set doesn't tell", min=1, max=4096)] = None,
+        "height and width of the images, if the data set's name doesn't imply them", min=1, max=4096)] = None,
     channels: Annotated[int | None, option('--channels', 'N', 'their colours: 1 (grey) or 3', min=1, max=3)] = None,
     force: Force = False):
     "Convert a checkpoint of the official NVAE code. Nothing in it is run."
@@ -192,7 +192,7 @@ def import_official(
 def export(
     file: File, out: Written, half: Annotated[bool, switch('--half', 'keep the weights in 16 bits')] = False,
     force: Force = False):
-    "Write the weights alone, as a .model to use or to give away."
+    "Write a model's weights, as a .model to use or to share."
     from nvae.runs.checkpoint import load_model, model_file
     model = load_model(file, 'cpu')
     print(write_model(model, out, model_file(file), force, half, **model.facts))
@@ -204,8 +204,8 @@ def bench(
     overrides: Overrides = None,
     batch_size: Annotated[int, option('--batch-size', 'N', 'images per training step', **IMAGES)] = 8,
     threads: Annotated[int | None, option('--threads', 'N',
-        "threads of the processor; PyTorch's choice if not given", **PROCESSES)] = None,
-    seconds: Annotated[float, option('--seconds', 'N', 'for each part, about; at most 3600',
+        "threads of the CPU; PyTorch's choice if not given", **PROCESSES)] = None,
+    seconds: Annotated[float, option('--seconds', 'N', 'approximate time for each part; at most 3600',
         parser=number_in(0, 3600))] = 20.0, as_json: Json = False):
     "Measure training, sampling and data on this machine. Images per second, milliseconds per grid, peak memory."
     from nvae.bench import bench as measure

@@ -36,41 +36,41 @@ def parse_sweep(text): # as for `parse_temperature`
     return found if isinstance(found, tuple) else (found,)
 
 def temperature_text(temperature)->str: # a number, or a tuple of them
-    "A temperature in the name of a file: '0.9-0.7'"
+    "A temperature as part of a file's name: '0.9-0.7'"
     numbers = temperature if isinstance(temperature, tuple) else (temperature,)
     return '-'.join(f'{number:g}' for number in numbers)
 
 Temperature = Annotated[object, argument('TEMPERATURE',
-    'factor on the standard deviation of every prior, 0 to 2, or one per scale, coarse to fine '
+    'factor on the standard deviation of every prior, 0 to 2; or one per scale, coarse to fine '
     '(0.9,0.7); 0.7 is a good start', parser=parse_temperature)]
 Iterations = Annotated[int, argument('ITERATIONS',
-    "passes of 32 images over which BatchNorm's averages are estimated anew; 20 if not given, 0 keeps "
+    "passes of 32 images for re-estimating BatchNorm's statistics; 20 if not given, 0 keeps "
     "the stored ones", **PASSES)]
 Count = Annotated[int, option('--n', 'N', 'images', **IMAGES)]
-Out = Annotated[Path | None, option('--out', 'FILE.png', 'where the picture goes; a name is made up if not given',
+Out = Annotated[Path | None, option('--out', 'FILE.png', 'the file to write; the first free name if not given',
     **A_FILE)]
 TileSize = Annotated[int | None, option('--tile-size', 'PIXELS',
-    "enlarge by a whole factor, so that an image is at least so large; 128 if not given, the model's own size leaves "
-    'it as it is', **TILES)]
+    "enlarge by a whole factor, to at least this size per image; 128 if not given, the model's own size leaves "
+    'images as they are', **TILES)]
 Pixels = Annotated[Literal['mean', 'sample'], option('--pixels', 'mean|sample',
     "the likelihood's mean, or pixels drawn from it at the same temperature")]
 Groups = Annotated[list[str] | None, option('--group', 'G',
-    "only this group (0 is the coarsest) or 'scale S' (0 is the largest); as often as needed; all if not given")]
+    "only this group (0 is the coarsest) or 'scale S' (0 is the largest); may be repeated; all if not given")]
 StatisticsSeed = Annotated[int | None, option('--statistics-seed', 'N',
-    "of the passes that estimate BatchNorm's averages; that of the images if not given", **SEEDS)]
+    "seed of the passes that re-estimate BatchNorm's statistics; that of the images if not given", **SEEDS)]
 App = Annotated[bool, switch('--app', 'open a page in the browser instead, with sliders and buttons')]
 Theme = Annotated[Literal['system', 'light', 'dark'], option('--theme', 'system|light|dark',
-    "colours of the page in the browser; the system's if not given")]
+    "colours of the page in the browser; those of the system if not given")]
 Picture = Annotated[Path, argument('IMAGE1', 'an image file', **A_FILE)]
-Picture2 = Annotated[Path, argument('IMAGE2', 'another', **A_FILE)]
+Picture2 = Annotated[Path, argument('IMAGE2', 'another image file', **A_FILE)]
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-028
 _CHOSEN_THERE = "with --app a page opens, where that is chosen; leave --{0} out"
 _BEYOND = "a board goes up to {most:g} of '{name}', and {value:g} are asked for"
 
-def in_browser(board:str, file, left_out:dict|None=None, # option → value, of those that the page doesn't take
+def in_browser(board:str, file, left_out:dict|None=None, # option → value, of options that the page doesn't have
                theme:str='system', **parameters): # of the board's notebook
-    "Open a board in place of making a picture; raises `BadInput` for what the board, or the model, doesn't take"
+    "Open a board instead of making a picture; raises `BadInput` for values that the board or the model doesn't allow"
     from nvae.boards.server import open_app
     from nvae.config import Config
     from nvae.errors import BadInput
@@ -86,8 +86,8 @@ def in_browser(board:str, file, left_out:dict|None=None, # option → value, of 
     if temperature is not None: group_temperatures(cfg, temperature)
     open_app(board, theme, FILE=file, **parameters)
 
-def picture_path(out, made_up:str, *inputs)->Path: # as a person named it, or None; a name; files that are read
-    "Where a picture goes, told before it is drawn; raises `BadInput` where that would destroy something"
+def picture_path(out, made_up:str, *inputs)->Path: # --out or None; a default name; files that are read
+    "The path of a picture, checked before drawing; raises `BadInput` if a file would be lost, or it isn't a PNG"
     from nvae.files import first_free, given_path, refuse_output
     from nvae.plots.pictures import refuse_other_format
     path = first_free(given_path(made_up)) if out is None else given_path(out)
@@ -99,7 +99,7 @@ _LIKE_TELLS_ALL = "with --like everything but FILE comes from the picture; leave
 _SWEEP_TELLS = "--sweep gives the temperatures; leave TEMPERATURE and --app out"
 
 def check_sample(like, file, temperature, sweep, app): # as for `sample`
-    "A FILE and a TEMPERATURE, or a sweep of them, unless a picture tells both; raises `BadInput`"
+    "Raises `BadInput` unless there is either --like or a FILE with a TEMPERATURE or a sweep"
     from nvae.errors import BadInput
     if like and (app or sweep or temperature is not None): raise BadInput(_LIKE_TELLS_ALL)
     if sweep and (app or temperature is not None): raise BadInput(_SWEEP_TELLS)
@@ -112,15 +112,15 @@ def sample(
     file: File = None, temperature: Temperature = None, iterations: Iterations = 20, n: Count = 9,
     pixels: Pixels = 'mean', seed: Seed = 0, out: Out = None, tile_size: TileSize = None,
     like: Annotated[Path | None, option('--like', 'PNG',
-        'draw a saved picture, or a file of picks, again; FILE only where the model has moved', **A_FILE)] = None,
+        'draw a saved picture, or a file of picks, again; add FILE if the model has moved', **A_FILE)] = None,
     sweep: Annotated[object, option('--sweep', 'T,T,...',
-        'the same noise at each of these temperatures, one row for each, in place of '
+        'the same noise at each of these temperatures, one row for each, instead of '
         'TEMPERATURE', parser=parse_sweep)] = None,
     statistics_seed: StatisticsSeed = None, app: App = False, theme: Theme = 'system'):
     """Draw images from a model and save them as one picture.
 
-    Before drawing, BatchNorm's averages are estimated anew at this temperature, in ITERATIONS passes; the file
-    stays as it is."""
+    Before drawing, BatchNorm's statistics are re-estimated at this temperature, in ITERATIONS passes; the file
+    isn't changed."""
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.provenance import like as draw_again
     from nvae.sampling.provenance import save_again, save_drawing
@@ -144,11 +144,11 @@ def sample(
 def cherry(
     file: File, temperature: Temperature, iterations: Iterations = 20,
     n: Annotated[int, option('--n', 'N', 'images in a batch', min=1, max=MOST_ON_BOARD['n'])] = 9,
-    wanted: Annotated[int, option('--wanted', 'N', 'picks that fill the tray', min=1, max=MOST_ON_BOARD['wanted'])] = 9,
+    wanted: Annotated[int, option('--wanted', 'N', 'number of picks wanted', min=1, max=MOST_ON_BOARD['wanted'])] = 9,
     seed: Annotated[int | None, option('--seed', 'N',
-        'of the first batch; where the last session stopped if not given', **SEEDS)] = None,
+        'seed of the first batch; continues the last session if not given', **SEEDS)] = None,
     theme: Theme = 'system'):
-    "Pick the images you like, nine at a time, in the browser. One key each; every pick is on disk at once."
+    "Pick images in the browser, nine at a time. One key picks one; every pick is saved at once."
     in_browser('cherry', file, None, TEMPERATURE=temperature, ITERATIONS=iterations, SEED=seed, N=n, WANTED=wanted,
                theme=theme)
 
@@ -158,25 +158,26 @@ def step(
     image: Annotated[Path | None, argument('IMAGE', 'an image file; a sample if not given', **A_FILE)] = None,
     temperature: Annotated[object, option('--temperature', 'T', 'of the sample', parser=parse_temperature)] = 0.7,
     iterations: Annotated[int, option('--iterations', 'N',
-        "passes that estimate BatchNorm's averages for a sample", **PASSES)] = 20, seed: Seed = 0,
+        "passes that re-estimate BatchNorm's statistics for a sample", **PASSES)] = 20, seed: Seed = 0,
+    step: Annotated[int, option('--step', 'N', 'the step to begin with, counted from 1', min=1)] = 1,
     theme: Theme = 'system'):
-    "Follow an image through the network, step by step, in the browser. What each group expects, sees, and costs."
+    "Follow an image through the network in the browser. Step by step, with each group's prior, posterior and KL."
     from nvae.data.images import image_bytes
     if image: image_bytes(image)
     in_browser('step', file, None, IMAGE=str(image.resolve()) if image else '', TEMPERATURE=temperature,
-               ITERATIONS=iterations, SEED=seed, theme=theme)
+               ITERATIONS=iterations, SEED=seed, STEP=step, theme=theme)
 
 @example('lab')
 def lab():
-    """Open the book in JupyterLab, on this machine only, and beside it the folder where you are.
+    """Open the book and the current folder in JupyterLab.
 
-    Where the book isn't installed, its boards, copied to ./nbs."""
+    JupyterLab listens on this machine only. If the book isn't installed, its boards are copied to ./nbs."""
     from nvae.boards.server import open_lab
     open_lab()
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-043
 def load_with_images(file, *paths):
-    "A model, and images as its recipes hold them; raises `BadInput` for a file that can't be read"
+    "A model, and images in the form of its recipes; raises `BadInput` for a file that can't be read"
     from nvae.data.images import load_image
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.recipe import as_text
@@ -188,12 +189,12 @@ def interpolate(
     file: File, image1: Picture, image2: Picture2,
     n: Annotated[int, argument('N', 'steps between the two', min=2, max=IMAGES['max'] - 2)] = STEPS,
     space: Annotated[Literal['z', 'noise'], option('--space', 'z|noise',
-        'mix the latents, or the noise that gives them')] = SPACE,
+        'mix the latents, or the noise that they are made from')] = SPACE,
     path: Annotated[Literal['linear', 'spherical'], option('--path', 'linear|spherical',
-        'on the straight line, or on the great arc')] = PATH,
+        'along the straight line, or along a great circle')] = PATH,
     groups: Groups = None, out: Out = None, tile_size: TileSize = None, app: App = False,
     theme: Theme = 'system'):
-    "Lead from one image to another through the latents. The originals stand at the ends."
+    "Interpolate between two images through the latents. The originals stand at the ends."
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Passage, Recipe, Start
     if app:
@@ -208,7 +209,7 @@ def interpolate(
 
 @example('mix runs/quickstart/quickstart.model anna.png berta.png')
 def mix(file: File, image1: Picture, image2: Picture2, out: Out = None, tile_size: TileSize = None):
-    "Mix two images: coarse groups of one, fine groups of another. Each picture takes one scale more of the second."
+    "Mix two images: coarse groups of one, fine groups of another. Each picture has one scale more of the second."
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Recipe, Start
     picture = picture_path(out, f'{image1.stem}-and-{image2.stem}.png', file, image1, image2)
@@ -227,7 +228,7 @@ def reconstruct(
         "of the other groups; their prior's means if not given", show_default=False, parser=parse_temperature)] = 0.0,
     draw: Annotated[bool, switch('--sample', "draw the image's latents too, instead of taking their means")] = False,
     seed: Seed = 0, out: Out = None, tile_size: TileSize = None):
-    "Encode images and decode them again. From all latent groups, or the coarsest ones; the originals stand above."
+    "Encode images and decode them again. Uses all latent groups, or the coarsest; the originals stand above."
     import torch
 
     from nvae.plots.pictures import image_grid, save_png, tile_scale
@@ -251,20 +252,20 @@ def restore(
     file: File,
     image: Annotated[Path, argument('IMAGE', 'an image file', **A_FILE)],
     mask: Annotated[Path | None, option('--mask', 'MASK.png',
-        "fill what is white in this image of the same size; the rest stays as it is", **A_FILE)] = None,
+        "fill the white pixels of this image of the same size; the others stay", **A_FILE)] = None,
     enlarge: Annotated[Literal['2', '4', '8'] | None, option('--enlarge', '2|4|8',
-        "IMAGE is so many times smaller than the model's images")] = None,
+        "IMAGE is this many times smaller than the model's images")] = None,
     noise: Annotated[float | None, option('--noise', 'SIGMA',
-        'IMAGE has noise of this standard deviation, where 1 is from black to white (0.1 is 25 of 255)',
+        'IMAGE has noise of this standard deviation; 1 is the range from black to white (0.1 is 25 of 255)',
         parser=number_in(.001, 1))] = None,
-    n: Annotated[int, option('--answers', 'N', 'answers; several are drawn', **IMAGES)] = 1,
+    n: Annotated[int, option('--answers', 'N', 'number of answers; several are sampled', **IMAGES)] = 1,
     temperature: Annotated[object, option('--temperature', 'T',
         'of the draws, 0 to 2, or one per scale; if not given, 0 for one answer (the most probable), 0.7 for several',
         parser=parse_temperature)] = None,
     seed: Seed = 0, out: Out = None):
-    """Fill, enlarge or denoise an image with a model of such images.
+    """Fill, enlarge or denoise an image with a model.
 
-    Say what is wrong with the image: one of --mask, --enlarge and --noise."""
+    Give exactly one of --mask, --enlarge and --noise."""
     from nvae.plots.pictures import image_grid, save_png
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.provenance import provenance
@@ -285,16 +286,16 @@ def explore(
     file: File, temperature: Temperature, iterations: Iterations = 20, groups: Groups = None,
     n: Annotated[int, option('--n', 'N', 'variants per row', **IMAGES)] = VARIANTS,
     strength: Annotated[float, option('--strength', 'N',
-        'factor on the fresh noise, in place of the temperature', parser=number_in(0, 100))] = 1.0,
+        'factor on the fresh noise, instead of the temperature', parser=number_in(0, 100))] = 1.0,
     difference: Annotated[bool, switch('--difference',
-        'show the change, twice amplified, instead of the variant')] = False,
+        'show the change, amplified twofold, instead of the variant')] = False,
     cell: Annotated[str | None, option('--cell', 'ROW,COLUMN', 'change only this position of the latents')] = None,
     pixels: Pixels = 'mean', seed: Seed = 0,
     fresh: Annotated[int | None, option('--fresh', 'N',
         'seed of the fresh noise; that of the image if not given', **SEEDS)] = None,
     statistics_seed: StatisticsSeed = None, out: Out = None, tile_size: TileSize = None, app: App = False,
     theme: Theme = 'system'):
-    "Show what each latent group decides. A row per group, fresh noise in it alone; the unchanged image comes first."
+    "Show what each latent group changes. A row per group, with fresh noise in it alone; the unchanged image is first."
     from nvae.runs.checkpoint import load_model
     from nvae.sampling.explore import parse_cell
     from nvae.sampling.provenance import save_drawing

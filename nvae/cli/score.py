@@ -21,23 +21,23 @@ def score(
     file: File,
     where: Annotated[list[str], argument('WHERE', 'a folder (its sub-folders are labels), image files, or a data set')],
     kept: Annotated[list[int] | None, option('--groups', 'K',
-        'the score LLR>k that keeps the K coarsest groups of the image; as often as needed; half of them if not given',
+        'the score LLR>k that keeps the K coarsest groups of the image; may be repeated; half of them if not given',
         min=0)] = None,
     against: Annotated[str | None, option('--against', 'OTHER',
-        'images that should be unusual, named as WHERE: how well the scores tell them apart')] = None,
+        'images that should be unusual, named as WHERE: measure how well the scores distinguish them')] = None,
     importance_samples: Annotated[int, option('--importance-samples', 'S',
-        'draws from the posterior per image; the more, the tighter the bound', **IMAGES)] = 1,
-    with_map: Annotated[bool, switch('--map', 'also a picture of where in the images their nats lie')] = False,
+        'draws from the posterior per image; more of them tighten the bound', **IMAGES)] = 1,
+    with_map: Annotated[bool, switch('--map', 'also a picture of where in the images their nats are')] = False,
     out: Annotated[Path | None, option('--out', 'scores.csv',
-        'the table; its pictures stand beside it; a name is made up if not given', **A_FILE)] = None,
+        'the table; its pictures are written beside it; the first free name if not given', **A_FILE)] = None,
     split: Annotated[Literal['test', 'train'], option('--split', 'test|train',
         'of a data set: the held-out images, or the others')] = 'test',
     fresh: Annotated[bool, switch('--fresh',
-        'begin anew, even where the same scoring was interrupted and could go on')] = False,
+        'begin anew, even if the same scoring was interrupted and could be continued')] = False,
     batch_size: BatchSize = 64, seed: Seed = 0, as_json: Json = False):
-    """Tell which images are unusual to a model. Nats, bits per dimension, KL per group and a likelihood ratio of each.
+    """Measure how unusual images are to a model. Nats, bits per dimension, KL per group and likelihood ratios of each.
 
-    Writes a table, and a picture of the images with the most and the fewest of them."""
+    Writes a table, and a picture of the images with the highest and the lowest scores."""
     from nvae.evaluation.score import write_scores
     from nvae.runs.checkpoint import load_model, model_file
     from nvae.sampling.commands import command_line
@@ -59,13 +59,13 @@ def score(
     for path in written: print(path, file=sys.stderr if as_json else sys.stdout)
 
 class Paths(NamedTuple):
-    "Where the table and its pictures go"
+    "The paths of the table and its pictures"
     table: Path
     sheet: Path
     map: Path
 
 def _paths(out, file, where)->Paths:
-    "Told before anything is computed; raises `BadInput` where that would destroy something"
+    "The paths to write, checked before computing; raises `BadInput` if a file would be lost"
     from nvae.files import first_free, given_path, refuse_output
     table = first_free(given_path('scores.csv')) if out is None else given_path(out)
     if table.suffix.lower() != '.csv':
@@ -77,13 +77,13 @@ def _paths(out, file, where)->Paths:
     return paths
 
 def _other(images, name, sources)->dict:
-    "The set to compare with, by its name; raises `BadInput` where it is the same one"
+    "The set to compare with, by its name; raises `BadInput` if it is the same set"
     (first, usual), = sources.items()
     if images.key == usual.key: raise BadInput(f"{printable(name)} is what --against compares with: name other images")
     return {name if name != first else f'{name} (other)': images}
 
 def _scored(model, images, kept, importance_samples, seed, batch_size, fresh):
-    "`Scored` of one set, which an interruption doesn't lose; says which files were no images"
+    "The `Scored` of one set, kept on disk while it is computed; reports files that are no images"
     from nvae.data.images import cache_dir
     from nvae.data.sources import about_skipped
     from nvae.evaluation.score import score_images
@@ -94,7 +94,7 @@ def _scored(model, images, kept, importance_samples, seed, batch_size, fresh):
     return scored
 
 def _save_sheets(model, file, sets, paths, with_map, line)->list:
-    "The pictures that stand beside the table"
+    "Save the pictures beside the table"
     from nvae.evaluation.score import contact_sheet, extremes, map_sheet
     from nvae.plots.pictures import save_png
     from nvae.sampling.provenance import provenance
@@ -108,7 +108,7 @@ def _save_sheets(model, file, sets, paths, with_map, line)->list:
     return written
 
 def _told(cfg, sets, seed)->dict: # name → `Scored`; plain values
-    "What is to be said of the sets, and of how well the scores tell them apart"
+    "The result: means of each set, and how well the scores distinguish the sets"
     from nvae.evaluation.score import compare_sets, score_names
     from nvae.network.elbo import likelihood_unit, quoted
     found = {}
@@ -123,7 +123,7 @@ def _told(cfg, sets, seed)->dict: # name → `Scored`; plain values
     return result
 
 def _summary(result)->str:
-    "The same for people"
+    "The result in lines of text"
     lines = []
     for name, one in result['sets'].items():
         kls = ' '.join(f'{kl:.1f}' for kl in one['kl_per_group'])

@@ -16,7 +16,7 @@ from ..errors import BadInput, printable
 
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-018
 def short(n:float)->str: # 1234567 → '1.2M'
-    "A number in three characters or so"
+    "A number in about three characters"
     for unit in ('', 'k', 'M', 'G'):
         if n < 1000: break
         n /= 1000
@@ -25,7 +25,7 @@ def short(n:float)->str: # 1234567 → '1.2M'
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-021
 HEADER = '      image  groups  latent  params  memory'
 
-def config_line(row:dict, width:int)->str: # what `cost.describe` says of a configuration; of the column of names
+def config_line(row:dict, width:int)->str: # from `cost.describe`; width of the column of names
     "One line of the table that `nvae configs` prints, under `HEADER`"
     channels, height, columns = row['image']
     size = f'{height}x{columns}x{channels}'
@@ -33,7 +33,7 @@ def config_line(row:dict, width:int)->str: # what `cost.describe` says of a conf
     return f"{row['name']:<{width}}  {size:>9}  {counted}  {printable(row['description'])}".rstrip()
 
 def in_reach()->list: # of `Config`
-    "Every configuration that `nvae configs` lists; a warning names those that can't be read"
+    "All configurations that `nvae configs` lists; warns about those that can't be read"
     from nvae.config import list_configs, load_config
     loaded = []
     for name in list_configs():
@@ -46,10 +46,10 @@ def in_reach()->list: # of `Config`
 @example('configs quickstart mnist')
 def configs(
     names: Annotated[list[str] | None, argument('NAME', 'only these; all if not given')] = None, as_json: Json = False):
-    """List the configurations and what they cost.
+    """List the configurations and their costs.
 
-    Image size, latent groups, latents and parameters; memory is a rough need of one training step, in bytes, at the
-    configured batch. Those in ./model_configs hide the kit's own of the same name."""
+    Image size, latent groups, latents and parameters; memory is a rough estimate for a training step, in bytes, at the
+    configured batch size. Files in ./model_configs take precedence over the kit's own of the same name."""
     from nvae.config import load_config
     from nvae.network.cost import describe
     loaded = [load_config(name) for name in names] if names else in_reach()
@@ -65,18 +65,18 @@ def train(
     name: Annotated[str, argument('NAME', "a configuration that `nvae configs` lists, or the path of a YAML file")],
     overrides: Overrides = None,
     data: Annotated[str | None, option('--data', 'WHERE', 'a folder of images, or a data set by name')] = None,
-    fresh: Annotated[bool, switch('--fresh', 'start anew; the old run is kept under another name')] = False,
+    fresh: Annotated[bool, switch('--fresh', 'begin anew; the old run is kept under another name')] = False,
     init: Annotated[str | None, option('--init', 'FILE',
-        'begin with the weights of this .model or .checkpoint (demo: those of the small model that comes with the kit)',
+        'start from the weights of this .model or .checkpoint (demo: those of the small model that comes with the kit)',
         )] = None,
-    init_partial: Annotated[bool, switch('--init-partial', "leave out those that don't fit, which are listed")] = False,
-    runs: Annotated[Path, option('--runs', 'FOLDER', 'where the folder of the run is made', **A_FOLDER)] = Path('runs'),
+    init_partial: Annotated[bool, switch('--init-partial', "leave out weights that don't fit, and list them")] = False,
+    runs: Annotated[Path, option('--runs', 'FOLDER', "folder for the run's folder", **A_FOLDER)] = Path('runs'),
     processes: Annotated[int, option('--processes', 'N',
         'processes on this machine, one for each GPU; each takes a batch', **PROCESSES)] = 1):
-    """Train a model, or go on with a training that was interrupted.
+    """Train a model, or resume a run that was interrupted.
 
-    Runs the training notebook and leaves it, executed, in runs/NAME/, beside NAME.model (for use) and NAME.checkpoint
-    (for going on). Ctrl-C and SIGTERM stop after a checkpoint."""
+    Executes the training notebook and saves it in runs/NAME/, beside NAME.model (for use) and NAME.checkpoint
+    (for resuming). Ctrl-C and SIGTERM stop after a checkpoint."""
     from nvae.runs.headless import train_headless
     return train_headless(name, overrides=overrides or [], data=data, fresh=fresh, runs=runs, processes=processes,
                           init=init, init_partial=init_partial)
@@ -84,25 +84,25 @@ def train(
 # %% ../../nbs/engine/command/01_training.ipynb #19-cli-plan-1
 @example('schedule night.yaml --slots 2')
 def schedule(
-    plan: Annotated[Path, argument('PLAN.yaml', 'which runs: configurations, seeds, a grid, what to do at the end',
+    plan: Annotated[Path, argument('PLAN.yaml', 'a file of runs: configurations, seeds, a grid, results at the end',
         **A_FILE)],
     slots: Annotated[int | None, option('--slots', 'N',
-        'runs at a time; one for each graphics card, or one, if not given', **PROCESSES)] = None,
+        'runs at a time; one for each GPU, or one, if not given', **PROCESSES)] = None,
     cluster: Annotated[str | None, option('--cluster', 'ADDRESS',
         'a Dask scheduler, or its scheduler file; one is started on this machine if not given')] = None,
-    dry_run: Annotated[bool, switch('--dry-run', 'check everything, show the table of runs, start nothing')] = False,
+    dry_run: Annotated[bool, switch('--dry-run', 'check the plan and show its runs, but start nothing')] = False,
     folder: RunsFolder = Path('runs')):
-    """Train all runs of a plan, or go on with it, and compare them. What is complete is skipped.
+    """Train all runs of a plan, or continue them, and compare them. Complete runs are skipped.
 
-    Ctrl-C and SIGTERM stop after checkpoints. The comparison is left in runs/PLAN.plan/, as a notebook and a page."""
+    Ctrl-C and SIGTERM stop after checkpoints. The comparison is saved in runs/PLAN.plan/, as a notebook and a page."""
     from nvae.schedule.dispatch import run_plan
     return run_plan(plan, slots, cluster, folder, dry_run)
 
 @example('runs --tail quickstart')
 def runs(
-    tail: Annotated[str | None, option('--tail', 'NAME', 'show what is measured in this run, until it ends')] = None,
+    tail: Annotated[str | None, option('--tail', 'NAME', 'print the measurements of this run, until it ends')] = None,
     stop: Annotated[
-        str | None, option('--stop', 'NAME', 'ask this run for a checkpoint and an end, and wait for it')] = None,
+        str | None, option('--stop', 'NAME', 'stop this run after a checkpoint, and wait for it')] = None,
     folder: RunsFolder = Path('runs'), as_json: Json = False):
     "List the runs, follow one, or stop one. State, progress, last and best held-out likelihood."
     from nvae.files import shown

@@ -43,7 +43,7 @@ from ..files import find_asset, given_path, shown
 
 # %% ../../nbs/engine/data/03_sources.ipynb #02-data-023
 class Source(NamedTuple):
-    "Decoded images of a data set, and what is to be stored with the run"
+    "Decoded images of a data set, and a record that is stored with the run"
     train: Pixels
     test: Pixels
     info: dict
@@ -59,7 +59,7 @@ def embedded(cfg:Config, progress:bool=True)->Source:
     return Source(train, test, info)
 
 def _faces(cfg, first, n, progress):
-    "n faces from some number on, drawn or from the cache"
+    "n faces from number `first` on, drawn or from the cache"
     m, seed = cfg.model, cfg.data.split_seed
     def blocks(info):
         with progress_bar(n, 'drawing faces', 'faces', progress) as bar:
@@ -74,12 +74,12 @@ def _faces(cfg, first, n, progress):
 
 # %% ../../nbs/engine/data/03_sources.ipynb #02-data-027
 class Listing(NamedTuple):
-    "What lies in a folder, paths relative to it, '/' between parts"
+    "The contents of a folder, with paths relative to it and '/' between parts"
     files: list
-    others: list # as people may read them: links to nowhere, pipes, folders that can't be read, names not in UTF-8
+    others: list # in readable form: dangling links, pipes, folders that can't be read, names not in UTF-8
 
 def files_under(folder:Path)->Listing:
-    "All files in all sub-folders, but hidden ones; links are followed, each folder once"
+    "All files in all sub-folders, except hidden ones; links are followed, each folder once"
     found, others, seen = [], [], set()
     def unreadable(error):
         others.append(printable(os.path.relpath(error.filename, folder)))
@@ -99,7 +99,7 @@ def files_under(folder:Path)->Listing:
     return Listing(found, others)
 
 def _is_utf8(name):
-    "Can a name be written into a run's files?"
+    "Is a name valid UTF-8, so that it can be written into a run's files?"
     try:
         return bool(name.encode())
     except UnicodeEncodeError: return False
@@ -113,24 +113,24 @@ class Split(NamedTuple):
     train: list
     test: list
     source: str   # where the split came from, in words
-    others: list  # what is no file, as people may read it
-    remarks: list # what a person should know, a sentence each
+    others: list  # entries that aren't files, in readable form
+    remarks: list # notes for the user, a sentence each
 
 TRAIN = 'train', 'training'
 TESTS = ('test', 'valid', 'val', 'validation', 'testing', 'eval', 'evaluation', 'dev', 'held_out', 'heldout', 'holdout')
 
 class Parts(NamedTuple):
-    "The sub-folders that a split of somebody's own is made of"
+    "The sub-folders of a split that the folder itself defines"
     train: str
     test: str
 
 def own_parts(names)->Parts | None: # of sub-folders, in any case
-    "Which of them hold the training and the held-out images; none where they are no such split"
+    "The sub-folders with the training and the held-out images; None if they aren't such a split"
     folded = {name.casefold(): name for name in sorted(names)}
     trains, tests = ([folded[name] for name in known if name in folded] for known in (TRAIN, TESTS))
     return Parts(trains[0], tests[0]) if trains and tests else None
 
-def split_folder(root:Path, fraction:float, seed:int)->Split: # fraction: share of test images in a split of ours
+def split_folder(root:Path, fraction:float, seed:int)->Split: # fraction: share of test images in a seeded split
     "The folder's own split, or a seeded one. Raises `BadInput` for a folder that is missing or has too few files."
     files, others = files_under(image_folder(root))
     parts, remarks = own_parts(name for name in os.listdir(root) if os.path.isdir(root / name)), []
@@ -151,7 +151,7 @@ def split_folder(root:Path, fraction:float, seed:int)->Split: # fraction: share 
     return Split(hashed_order(train, seed), hashed_order(test, seed), source, others, remarks)
 
 def _mixed(root, files):
-    "A sentence for a split that lies deeper, and isn't kept"
+    "A warning about a split in a deeper folder, which is ignored"
     below = {} # folder → its sub-folders
     for place in {os.path.dirname(name) for name in files}:
         parts = place.split('/')
@@ -165,10 +165,9 @@ def _mixed(root, files):
 
 # %% ../../nbs/engine/data/03_sources.ipynb #02-data-031
 def folder(cfg:Config, progress:bool=True)->Source:
-    "Images in a folder. Raises `BadInput` when it is missing, empty, or holds no readable image."
+    "Images in a folder. Raises `BadInput` if it is missing, empty, or has no readable image."
     d, m = cfg.data, cfg.model
-    if not d.root: raise BadInput("data.root is not set: a folder of images is expected there, or with --data FOLDER")
-    root = given_path(d.root, 'folder')
+    root = image_folder(d.root)
     split = split_folder(root, d.test_fraction, d.split_seed)
     test_files = split.test[:d.n_test]
     train = decoded(root, split.train[:d.n_train], m, d.crop == 'center', progress=progress)
@@ -193,14 +192,14 @@ def named(files, n:int)->str:
     return f'{names}, …' if len(files) > n else names
 
 def about_skipped(skipped, n:int)->list: # names; of how many files
-    "A sentence, where any were skipped"
+    "A note about skipped files, if any"
     return [f"skipped {len(skipped)} of {n} files that are no images: {named(skipped, 8)}"] if skipped else []
 
 # %% ../../nbs/engine/data/03_sources.ipynb #02-data-036
 MOST_IDX = 2**29 # bytes
 
-def read_idx(path:Path)->np.ndarray: # an IDX file, or one packed by gzip; uint8
-    "An array of bytes in MNIST's format. Raises `BadInput` when it isn't one."
+def read_idx(path:Path)->np.ndarray: # an IDX file, or one compressed by gzip; uint8
+    "The array of bytes in a file of MNIST's format. Raises `BadInput` for another file."
     open_file = gzip.open if path.suffix == '.gz' else open
     try:
         with open_file(path, 'rb') as f:
@@ -215,11 +214,11 @@ def read_idx(path:Path)->np.ndarray: # an IDX file, or one packed by gzip; uint8
         raise BadInput(f"{shown(path)} is not an IDX file of bytes ({e}); fetch it again") from None
 
 def set_root(cfg:Config)->Path:
-    "Where torchvision's files lie: data.root, or torchvision/ in the cache"
+    "The folder of torchvision's files: data.root, or torchvision/ in the cache"
     return given_path(cfg.data.root, 'folder') if cfg.data.root else cache_dir() / 'torchvision'
 
 def fetch(cfg:Config, name:str, looked_for:str, **kw):
-    "Torchvision's set, downloaded if that is allowed. Raises `BadInput` that says where it was looked for."
+    "A data set of torchvision, downloaded if that is allowed. Raises `BadInput` with the place where it should be."
     import torchvision.datasets
     dataset = getattr(torchvision.datasets, name)
     try:
@@ -233,7 +232,7 @@ def fetch(cfg:Config, name:str, looked_for:str, **kw):
 IDX_FILES = ('train-images-idx3-ubyte', 't10k-images-idx3-ubyte')
 
 def idx_set(cfg:Config, name:str)->Source: # name: torchvision's folder
-    "MNIST or FashionMNIST, padded to 32×32 or as they are. Raises `BadInput` for another size, or where they aren't."
+    "MNIST or FashionMNIST, padded to 32×32 or unpadded. Raises `BadInput` for another size or missing files."
     m, d = cfg.model, cfg.data
     if m.size not in ((28, 28), (32, 32)):
         raise BadInput(f"{d.dataset} has images of 28×28, padded to 32×32; "
@@ -253,12 +252,12 @@ def idx_set(cfg:Config, name:str)->Source: # name: torchvision's folder
     return Source(*sets, dict(root=str(set_root(cfg)), split='its own', padded=pad))
 
 def _packed_or_not(path):
-    "That file, or the one packed by gzip, or None"
+    "The file, or its gzip-compressed version, or None"
     packed = path.with_name(f'{path.name}.gz')
     return next((p for p in (path, packed) if p.is_file()), None)
 
 def cifar10(cfg:Config)->Source:
-    "CIFAR-10. Torchvision unpickles its files, after checking that their MD5 sums are the published ones."
+    "CIFAR-10. Torchvision unpickles its files after comparing their MD5 sums with the published ones."
     m, d = cfg.model, cfg.data
     if m.size != (32, 32): raise BadInput(f"cifar10 has images of 32×32; set model.image_size=32, not {m.image_size}")
     sets = []
@@ -271,7 +270,7 @@ def cifar10(cfg:Config)->Source:
 CELEBA_BOX = (15, 40, 163, 188)
 
 def celeba(cfg:Config, progress:bool=True)->Source:
-    "CelebA, the square of `CELEBA_BOX` resized to the model's size. Raises `BadInput` where it isn't, or not whole."
+    "CelebA, the square of `CELEBA_BOX` resized to the model's size. Raises `BadInput` if files are missing."
     base = set_root(cfg) / 'celeba'
     folder, table = base / 'img_align_celeba', base / 'list_eval_partition.txt'
     if not (folder.is_dir() and table.is_file()):
@@ -307,10 +306,10 @@ def digit_sheet(size:int=32)->Tensor: # 28, or 32 with a black margin; uint8 (10
 # %% ../../nbs/engine/data/03_sources.ipynb #03-sources-n018
 SPLITS = 'test', 'validation'
 
-def held_out(source:Source, n:int|None, # training images that aren't trained on; none: all are
+def held_out(source:Source, n:int|None, # training images held out for validation; none: no images are
              split:str|None=None,       # 'test' or 'validation'; none: the latter where there is one
             )->Source:
-    "The data with one of the two kinds of held-out images as test images; raises `BadInput` where there is none"
+    "The data with test or validation images as the held-out ones; raises `BadInput` if there are none of that kind"
     if split not in (None, *SPLITS): raise BadInput(f"split: '{printable(split, 40)}' is not one of test, validation")
     if n is None:
         if split != 'validation': return source
@@ -326,9 +325,9 @@ def held_out(source:Source, n:int|None, # training images that aren't trained on
 # %% ../../nbs/engine/data/03_sources.ipynb #02-data-041
 def dataloaders(cfg:Config, rank:int=0, world_size:int=1, # this process among several
                 progress:bool=True,   # bars and summary lines
-                split:str|None=None,  # what is held out: 'test' or 'validation'; none: the latter where there is one
+                split:str|None=None,  # what is held out: 'test' or 'validation'; none: the latter if there is one
                )->Loaders:
-    "The data of a configuration, ready for training. Raises `BadInput` where they aren't, or aren't the model's."
+    "The data of a configuration, ready for training. Raises `BadInput` if they are missing or don't fit the model."
     progress = progress and rank == 0
     sources = dict(
         embedded=partial(embedded, progress=progress), folder=partial(folder, progress=progress),

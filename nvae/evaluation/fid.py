@@ -28,7 +28,7 @@ from ..sampling.statistics import estimate_statistics, using_statistics
 def gap_images(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
                temperature=1.0, iterations:int=20, seed:int=0,
               )->torch.Tensor:             # (3·B, C, H, W): images, reconstructions, samples
-    "The prior–posterior gap, in pictures"
+    "Images, their reconstructions, and samples: the prior–posterior gap in pictures"
     x = x.to(model.start)
     reconstructed = model(x, seed=seed).px.mean
     with using_statistics(model, estimate_statistics(model, temperature, iterations, seed)):
@@ -41,7 +41,7 @@ INCEPTION = 'pt_inception-2015-12-05-6726825d.pth' # as torch-fidelity calls the
 def fid_metric(feature:nn.Module|None=None, # (B, C, H, W) in [0, 1] → (B, F); None: Inception
                weights=None,                # file of the Inception weights; None: torch-fidelity fetches them
               ):                            # a torchmetrics metric
-    "The distance over a feature network; raises `BadInput` that says how to provide Inception where it isn't to be had"
+    "The Fréchet distance for a feature network; raises `BadInput`, with what to do, if Inception isn't available"
     from torchmetrics.image.fid import FrechetInceptionDistance
     if weights is not None: weights = given_path(weights)
     if weights is not None and not os.path.isfile(weights):
@@ -63,7 +63,7 @@ _NO_FIDELITY = ("FID needs the Inception network, which is torch-fidelity's: `pi
                 "which fetches the weights (or give them with --inception FILE), or pass a feature network of your own")
 
 def frechet(real, fake, metric, device='cpu')->float: # iterators of images (B, C, H, W) in [0, 1]; of `fid_metric`
-    "Fréchet distance of two streams of images; grey ones are shown to Inception as RGB"
+    "Fréchet distance of two streams of images; grey ones are converted to RGB for Inception"
     metric = metric.to(device)
     for is_real, stream in ((True, real), (False, fake)):
         for x in stream:
@@ -75,7 +75,7 @@ def frechet(real, fake, metric, device='cpu')->float: # iterators of images (B, 
 INCEPTION_FEATURES = 'Inception (torch-fidelity), 2048 features'
 
 def features_name(feature:nn.Module|None)->str: # as in `fid_metric`
-    "What a distance's protocol calls the feature network: its own `name`, else its class's"
+    "Name of a feature network in the protocol of a distance: its `name`, else its class"
     if feature is None: return INCEPTION_FEATURES
     name = getattr(feature, 'name', None)
     return name if isinstance(name, str) else type(feature).__name__
@@ -87,7 +87,7 @@ def fid(model:NVAE, real,         # images of the data: a tensor (N, C, H, W) in
         limit:int|None=None,      # real images; None: all
         batch_size:int=100, progress:bool=False,
        )->dict:                   # fid, and its protocol
-    "Fréchet distance of samples and images, at the temperature and with the re-estimated statistics asked for"
+    "Fréchet distance of samples and images, with statistics re-estimated at the samples' temperature"
     metric = fid_metric(feature, weights)
     n_real = min(limit or math.inf, n_available(real))
     if min(n, n_real) < 2:

@@ -18,12 +18,12 @@ from ..plots.curves import figure, styled
 from ..sampling.encode import Latents, encode_images
 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-006
-LAMBDAS = tuple(10. ** k for k in range(-3, 6)) # relative to the mean eigenvalue of XXᵀ
+LAMBDAS = tuple(10. ** k for k in range(-3, 6)) # penalties to choose from, relative to the mean eigenvalue of XXᵀ
 
 def ridge(X:torch.Tensor, # (N, d) centred features, float64
           Y:torch.Tensor, # (N, c) centred targets, float64
          )->torch.Tensor: # (d, c) weights
-    "Ridge regression in which every target has the penalty, one of `LAMBDAS`, that predicts its left-out rows best"
+    "Ridge regression; each target has the penalty, of `LAMBDAS`, with the smallest leave-one-out error"
     values, Q = torch.linalg.eigh(X @ X.T)
     values = values.clamp(min=0)[:, None]
     scale = values.mean().clamp(min=1e-12)
@@ -42,18 +42,18 @@ def ridge(X:torch.Tensor, # (N, d) centred features, float64
 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-011
 def is_choice(factor)->bool: # (N,): numbers of choices, or values
-    "Choices are integers, values are floats"
+    "Is a factor a choice (integers), not a value (floats)?"
     return np.issubdtype(np.asarray(factor).dtype, np.integer)
 
 def columns(factor)->torch.Tensor: # (N, c) float64
-    "What is regressed on: the value, or one column of 0 and 1 per choice"
+    "The regression's targets: the value, or one column of 0 and 1 per choice"
     v = torch.as_tensor(np.asarray(factor))
     if is_choice(factor): return torch.nn.functional.one_hot(v.long()).double()
     return v.double()[:, None]
 
 def score(predicted:torch.Tensor, # (N, c)
-          factor)->dict:          # the truth (N,) → score (accuracy or R²), chance (of guessing), known (0 to 1)
-    "How well a factor is predicted"
+          factor)->dict:          # the true values (N,) → score (accuracy or R²), chance (of guessing), known (0 to 1)
+    "How well a factor is predicted: its accuracy or R², beside the score of guessing"
     truth = torch.as_tensor(np.asarray(factor))
     if is_choice(factor):
         found = (predicted.argmax(1) == truth).double().mean().item()
@@ -69,14 +69,14 @@ def score(predicted:torch.Tensor, # (N, c)
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-014
 def features(model:NVAE, batches, # iterator of images (B, C, H, W) in [0, 1]
              space:str='z')->list: # or 'noise' → G tensors (N, z·h·w), float64, on the CPU
-    "What each group holds of each image: means of its posterior"
+    "The mean of each group's posterior for each image, one row per image"
     return [z.flatten(1).cpu().double() for z in encode_images(model, batches, space)]
 
-def probe(known:list,          # G tensors (N, d): features of the faces to learn from
+def probe(known:list,          # G tensors (N, d): features of the faces to fit on
           factors:dict,        # name → (N,)
-          held_out:list,       # G tensors (M, d): of those to be tested on
+          held_out:list,       # G tensors (M, d): features of the faces to test on
           held_out_factors:dict,
-         )->dict:              # name → list of G dicts: score, chance, known
+         )->dict:              # name → a dict for each of the G groups: score, chance, known
     "How much each group's latent knows about each factor of held-out faces; raises `BadInput` without factors or faces"
     if not factors or not held_out_factors: raise BadInput(_NO_FACTORS)
     if len(known[0]) < 20: raise BadInput(f"{len(known[0])} images are too few to fit a probe; give at least 20")
@@ -97,7 +97,7 @@ _NO_FACTORS = "these images come without named factors; only the embedded faces 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-019
 @styled
 def plot_knowledge(table:dict, cfg:ModelConfig):
-    "Which group knows which factor, by a result of `probe`: a matplotlib figure"
+    "A heat map of what `probe` found, factors by groups, as a matplotlib figure"
     known = np.array([[s['known'] for s in row] for row in table.values()])
     n_factors, n_groups = known.shape
     fig, ax = figure(1.6 + .55 * n_groups, .5 + .2 * n_factors)
@@ -113,10 +113,10 @@ def plot_knowledge(table:dict, cfg:ModelConfig):
 
 # %% ../../nbs/4_using/06_probe.ipynb #14a-probe-025
 def face_knowledge(model:NVAE,
-                   n_known:int=640,    # faces to learn from, of the training split
-                   n_held_out:int=256, # faces to be tested on, of the test split
+                   n_known:int=640,    # faces to fit on, of the training split
+                   n_held_out:int=256, # faces to test on, of the test split
                   )->dict:             # as `probe`
-    "How much each group of a model of faces knows about their factors; raises `BadInput` for a model of other images"
+    "How much each group of a model of the kit's faces knows about their factors; raises `BadInput` for other models"
     data = model.config.data
     if data.dataset != 'embedded':
         raise BadInput(f"only the kit's own faces come with named factors; this model is of others "
@@ -127,10 +127,10 @@ def face_knowledge(model:NVAE,
     return probe(known, faces.train.factors, held_out, faces.test.factors)
 
 # %% ../../nbs/4_using/06_probe.ipynb #06-probe-n001
-def label_knowledge(latents:Latents,       # of N labelled images, as `encode_images` gives of a folder with sub-folders
-                    held_out:float=.3, seed:int=0, # share of the images to be tested on; which ones
+def label_knowledge(latents:Latents,       # of N labelled images: `encode_images` of a folder with sub-folders
+                    held_out:float=.3, seed:int=0, # share of the images to test on; which ones
                    )->dict:                # as `probe`, of one factor, `label`
-    "How much each group knows about the labels of images; raises `BadInput` unless there are two labels or more"
+    "How much each group knows about the labels of images; raises `BadInput` if there are fewer than two labels"
     kinds, numbers = np.unique(latents.labels, return_inverse=True)
     if len(kinds) < 2: raise BadInput("a probe needs images of two labels at least: sort them into sub-folders")
     order = np.random.default_rng(seed).permutation(len(numbers))

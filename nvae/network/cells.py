@@ -27,7 +27,7 @@ class Cell(nn.Module):
         return self.skip(x) + 0.1 * f
 
     def body(self, x):
-        raise NotImplementedError  # the convolutions: a subclass gives them
+        raise NotImplementedError  # a subclass defines the convolutions
 
 # %% ../../nbs/2_network/03_cells.ipynb #05-cells-011
 class BottomUpCell(Cell):

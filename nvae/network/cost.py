@@ -17,15 +17,15 @@ from .latents import LatentGroup
 from .model import NVAE, kept_statistics
 
 # %% ../../nbs/engine/network/01_cost.ipynb #08-model-043-3
-IMAGES = 5 # in a batch whose feature maps are measured: first dimension of them, and of hardly a weight
+IMAGES = 5 # in a batch whose feature maps are measured; hardly a weight has this first dimension
 
 class KeptMaps(saved_tensors_hooks):
-    "Inside, counts the bytes of feature maps that autograd keeps for the backward pass; parts may have many like them"
+    "A context that counts the bytes of feature maps kept for the backward pass; equal parts are run once"
     def __init__(self):
         super().__init__(self.keep, lambda tensor: tensor)
         self.storages = {}  # of maps that are kept, by id
-        self.dropped = 0    # bytes kept by parts that were run and dropped, or whose like was
-        self.known = {}     # kind of part → what it put out, the bytes it kept, which of its inputs it kept
+        self.dropped = 0    # bytes kept by parts that were run and dropped, or are equal to one
+        self.known = {}     # kind of part → its output, the bytes it kept, which of its inputs it kept
 
     def keep(self, tensor):
         "Autograd keeps this tensor"
@@ -55,12 +55,12 @@ class KeptMaps(saved_tensors_hooks):
         return outputs, kept_bytes, [i in own.storages for i in ids]
 
 def fresh(outputs):
-    "New tensors, not filled, shaped as a part's output: one tensor, or a named tuple of them"
+    "New uninitialised tensors with the shapes of a part's output: one tensor, or a named tuple of them"
     if isinstance(outputs, torch.Tensor): return torch.empty_like(outputs).requires_grad_()
     return type(outputs)(*map(fresh, outputs))
 
 def kept_maps(cfg:ModelConfig)->int: # bytes per image, in float32
-    "Feature maps that the backward pass of the network and its likelihood needs, measured on a small image"
+    "Bytes of feature maps that the backward pass of network and likelihood needs, measured on a small image"
     side = max(2 ** cfg.n_halvings, 16)
     with Unfilled(): model = NVAE(cfg.model_copy(update=dict(image_size=side, crop=0)))
     maps = KeptMaps()
@@ -77,7 +77,7 @@ def kept_maps(cfg:ModelConfig)->int: # bytes per image, in float32
     return small_maps // IMAGES * height * width // side ** 2
 
 class KeptTensors(saved_tensors_hooks):
-    "Inside, collects the storages of all that autograd keeps, each once"
+    "A context that collects the storages of everything that autograd keeps, each once"
     def __init__(self):
         super().__init__(self.keep, lambda tensor: tensor)
         self.storages = {} # by id
@@ -90,7 +90,7 @@ class KeptTensors(saved_tensors_hooks):
 
 def kept_bytes(model:NVAE,   # on any device: PyTorch's meta device suffices, which computes shapes alone
                batch:int=8)->int:
-    "What the backward pass of one training step keeps, beside parameters and buffers; exact, and so on every machine"
+    "Bytes kept for the backward pass of one training step, without parameters and buffers; the same on every machine"
     x = torch.zeros(batch, model.cfg.image_channels, *model.cfg.size, dtype=model.dtype, device=model.device)
     weights = [t.untyped_storage() for t in (*model.parameters(), *model.buffers())]
     weights, kept = {id(storage) for storage in weights}, KeptTensors()
@@ -100,11 +100,11 @@ def kept_bytes(model:NVAE,   # on any device: PyTorch's meta device suffices, wh
     return sum(storage.nbytes() for i, storage in kept.storages.items() if i not in weights)
 
 def n_parameters(model:nn.Module)->int:
-    "Numbers that are learnt"
+    "Number of trained parameters"
     return sum(p.numel() for p in model.parameters())
 
 def describe(config:Config)->dict: # name, parameters, groups, latents, image, memory (bytes), description
-    "What a configuration amounts to, without filling a weight; the memory is a rough need of one training step"
+    "The size of a configuration, without initialised weights; memory is a rough estimate for one training step"
     with Unfilled(): model = NVAE(config)
     cfg, n = config.model, n_parameters(model)
     memory = 16 * n + config.train.batch_size * kept_maps(cfg)  # weights, gradients and Adamax's averages; maps

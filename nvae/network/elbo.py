@@ -48,9 +48,9 @@ def bits_per_dim(nats, # negative log-likelihood per image, any shape
 
 # %% ../../nbs/2_network/07_elbo.ipynb #09-losses-n000
 def likelihood_unit(cfg:ModelConfig)->str: # 'bits/dim', 'nats' or 'nats (density)'
-    "What a negative ELBO of this model is quoted in"
+    "The unit in which a negative ELBO of this model is quoted"
     return LIKELIHOODS[cfg.likelihood].unit
 
 def quoted(nats:float, cfg:ModelConfig)->float: # per image; in `likelihood_unit`
-    "A negative ELBO as it is quoted"
+    "A negative ELBO in the unit in which it is quoted"
     return float(bits_per_dim(nats, cfg)) if likelihood_unit(cfg) == 'bits/dim' else nats

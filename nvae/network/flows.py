@@ -14,7 +14,7 @@ from .layers import WNConv2d, initial_log_norm, normalised
 
 # %% ../../nbs/2_network/05_flows.ipynb #07-flows-006
 def channel_mask(c_out:int, c_in:int, strict:bool)->torch.Tensor: # (c_out, c_in) of 0 and 1
-    "Which input channels an output channel sees at its own pixel; one of the numbers must divide the other"
+    "Mask of the input channels that an output channel reads at its pixel; one number must divide the other"
     if max(c_out, c_in) % min(c_out, c_in):
         raise ValueError(f"{c_out} output and {c_in} input channels: one must divide the other")
     blocks = min(c_out, c_in)
@@ -25,7 +25,7 @@ def mask(c_out:int, c_in:int, size:int, strict:bool, # the centre excludes a var
          depthwise:bool=False, # one filter per channel: (c_out, 1, size, size)
          mirror:bool=False,    # the scan runs backwards
         )->torch.Tensor:       # (c_out, c_in, size, size) of 0 and 1
-    "Mask of an autoregressive convolution: what comes earlier in the raster scan"
+    "Mask of an autoregressive convolution: 1 for what comes earlier in the raster scan"
     middle = size // 2
     seen = torch.zeros(c_out, 1 if depthwise else c_in, size, size)
     seen[:, :, :middle] = 1
@@ -46,7 +46,7 @@ class MaskedConv2d(WNConv2d):
         self.log_weight_norm = nn.Parameter(length + torch.tensor(gain).log())
 
     def filters(self):
-        "The filters to convolve with, zero where they would look ahead"
+        "The filters to convolve with, zero where they would read later variables"
         return normalised(self.weight * self.mask, self.log_weight_norm)
 
 # %% ../../nbs/2_network/05_flows.ipynb #07-flows-014
@@ -79,7 +79,7 @@ class Flow(nn.Module):
         return x
 
 class FlowPair(nn.Module):
-    "Two flows, the second scanning the map backwards (the channels of a pixel keep their order)"
+    "Two flows, the second with the scan of the pixels reversed (the channels of a pixel keep their order)"
     def __init__(self, z_channels:int):
         super().__init__()
         self.first = Flow(z_channels)
@@ -89,5 +89,5 @@ class FlowPair(nn.Module):
         return self.second(self.first(z))
 
     def inverse(self, z):
-        "The z that `forward` takes to this one"
+        "The inverse of `forward`"
         return self.first.inverse(self.second.inverse(z))

@@ -22,11 +22,11 @@ from ..errors import BadInput
 from .normal import Normal, precise, soft_clamp
 
 # %% ../../nbs/2_network/01_likelihoods.ipynb #03-distributions-023
-PIXELS = 'mean', 'sample' # what a picture shows of a likelihood
+PIXELS = 'mean', 'sample' # what `picture` can show
 UNIT = constraints.independent(constraints.unit_interval, 3)
 
 def uniform(shape, **kwargs):
-    "Uniform numbers a hair away from 0 and 1, where their Gumbel and logistic transforms are finite"
+    "Uniform numbers from 1e-5 to 1 - 1e-5, where their Gumbel and logistic transforms are finite"
     return torch.rand(shape, **kwargs) * (1 - 2e-5) + 1e-5
 
 def to_signed(x):
@@ -38,13 +38,13 @@ def from_signed(v):
     return (v.clamp(-1, 1) + 1) / 2
 
 class Likelihood(Distribution):
-    "Distribution of images (…, C, H, W) in [0, 1]; a subclass gives what is only declared here, and `mean`"
+    "Distribution of images (…, C, H, W) in [0, 1]; a subclass defines `_log_prob`, `_draw` and `mean`"
     _log_prob: Callable     # images (…, C, H, W) → nats (…, H, W)
     _draw: Callable         # noise, tensors of `noise_shapes` → images
-    per_colour = 1          # parameters of a colour, or of a component's colour
+    per_colour = 1          # parameters per colour (of a component)
     value_noise = staticmethod(uniform) # draws the noise of the colours' values
     discrete = True         # a probability; else a density, which can't be compared with one
-    unit = 'bits/dim'       # what a negative ELBO is quoted in; else 'nats' or 'nats (density)'
+    unit = 'bits/dim'       # in which a negative ELBO is quoted; else 'nats' or 'nats (density)'
     arg_constraints = {'params': constraints.independent(constraints.real, 3)} # pyright: ignore[reportAssignmentType]
     support = UNIT # pyright: ignore[reportAssignmentType] (torch declares properties)
 
@@ -55,7 +55,7 @@ class Likelihood(Distribution):
                  n_bits:int=8,              # bits per colour, for the discretised ones
                  crop:int=0,                # pixels per side that `log_prob` leaves out
                  temperature:float=1.0,     # factor of the pixels' noise in `sample`, at least 0
-                 validate_args:bool=False): # check that parameters are numbers and images within [0, 1] (synchronises)
+                 validate_args:bool=False): # check that parameters are real and images within [0, 1] (synchronises)
         *batch, found, H, W = params.shape
         wanted = self.n_params(channels, n_mix)
         if found != wanted:
@@ -68,7 +68,7 @@ class Likelihood(Distribution):
 
     @classmethod
     def n_params(cls, channels:int, n_mix:int)->int:
-        "Parameters per pixel"
+        "Number of parameters per pixel"
         return cls.per_colour * channels
 
     @classmethod
@@ -88,11 +88,11 @@ class Likelihood(Distribution):
 
     @property
     def noise_shapes(self)->list: # of (function that draws a tensor, its shape)
-        "The noise of one image"
+        "How the noise of one image is drawn, and its shapes"
         return [(self.value_noise, self.event_shape)]
 
     def draw_noise(self, generator:torch.Generator|None=None)->tuple: # what `sample` takes as `noise`
-        "Fresh noise for one sample, drawn where the generator lives; without one, from torch's global one"
+        "Fresh noise for one sample, drawn on the generator's device; without one, from torch's global one"
         device = self.params.device if generator is None else generator.device
         noise = []
         for draw, shape in self.noise_shapes:
@@ -113,15 +113,15 @@ class Likelihood(Distribution):
         return wide._draw(*(n.to(self.params) for n in noise))
 
     def picture(self, pixels:str='mean', # 'mean', or 'sample': draw the pixels too
-                seed:int=0,              # of that
+                seed:int=0,              # of the drawn pixels
                )->torch.Tensor:          # (…, C, H, W) in [0, 1]
-        "What to show of it; raises `BadInput` for another word"
+        "The image to show: the mean, or drawn pixels; raises `BadInput` for another word"
         if pixels not in PIXELS: raise BadInput(f"pixels: '{pixels}' is neither 'mean' nor 'sample'")
         if pixels == 'mean': return self.mean
         return self.sample(noise=self.draw_noise(torch.Generator().manual_seed(seed)))
 
     def expand(self, batch_shape, _instance=None):
-        "The same over a larger batch"
+        "The same distribution over a larger batch"
         out = copy.copy(self)
         out.params = self.params.expand(*batch_shape, *self.params.shape[-3:])
         out._batch_shape = torch.Size(batch_shape)
@@ -169,12 +169,12 @@ class NormalPixels(Likelihood):
         return from_signed(self._normal().from_noise(self.temperature * noise))
 
 # %% ../../nbs/2_network/01_likelihoods.ipynb #03-distributions-033
-LOG_SCALES = -7., 40. # of a logistic: no narrower than a thousandth, no wider than float32 can tell the levels apart
+LOG_SCALES = -7., 40. # of a logistic: from a thousandth to the widest at which float32 separates levels
 
 def level_log_prob(x:torch.Tensor,     # (…) in [0, 1], on the 2^n_bits levels
                    mean:torch.Tensor, log_scale:torch.Tensor, # (…) each, of the logistic over [-1, 1]
                    n_bits:int=8)->torch.Tensor: # (…) nats
-    "Log probability of a level under a discretised logistic (PixelCNN++), exact in both tails"
+    "Log probability of a level under a discretised logistic (PixelCNN++), accurate in both tails"
     top = 2 ** n_bits - 1
     level = 2 * top * x - top
     centre = top * mean
@@ -192,15 +192,15 @@ class LogisticParts(NamedTuple):
     logits: torch.Tensor # of the components
     means: list          # one tensor per colour
     log_scales: list     # one per colour
-    coefs: list          # of the colours before, all of them in [-1, 1]
+    coefs: list          # of the colours before, in [-1, 1]
 
 def drift(coefs:list, values:list, i:int):
-    "What the colours before `i` add to its mean: Σⱼ c·vⱼ with colour i's own coefficients"
+    "Shift of colour `i`'s mean by the colours before it: Σⱼ cⱼ·vⱼ with colour i's own coefficients"
     own = coefs[i * (i - 1) // 2:]
     return sum(c * v for c, v in zip(own, values[:i]))
 
 def compose(bases:list, coefs:list)->torch.Tensor: # (…, 1, H, W) per colour → (…, C, H, W) in [0, 1]
-    "Colours one after the other, each clamped to [-1, 1] before the next uses it"
+    "Compute colours one after the other, each clamped to [-1, 1] before the next uses it"
     values = []
     for i, base in enumerate(bases):
         value = base + drift(coefs, values, i)
@@ -208,12 +208,12 @@ def compose(bases:list, coefs:list)->torch.Tensor: # (…, 1, H, W) per colour �
     return from_signed(torch.cat(values, -3))
 
 def choose(logits:torch.Tensor, u:torch.Tensor, temperature:float)->torch.Tensor: # (…, M, H, W) → (…, 1, H, W)
-    "The number of a component for every pixel, drawn with uniform noise"
+    "Index of a component for every pixel, drawn with uniform noise (Gumbel-max)"
     gumbel = -torch.log(-torch.log(u))
     return (logits + temperature * gumbel).argmax(-3, keepdim=True)
 
 class LogisticMixture(Likelihood):
-    "Discretised logistics, one selector per pixel, autoregressive colours (NVAE; PixelCNN++)"
+    "Mixture of discretised logistics, one selector per pixel, autoregressive colours (NVAE; PixelCNN++)"
     @classmethod
     def n_params(cls, channels, n_mix):
         coefficients = channels * (channels - 1) // 2
@@ -259,7 +259,7 @@ class LogisticMixture(Likelihood):
 
 # %% ../../nbs/2_network/01_likelihoods.ipynb #03-distributions-057
 class PerChannelMixture(Likelihood):
-    "Every colour of every pixel has a mixture of its own; a subclass says what a component is"
+    "One mixture per colour and pixel; a subclass defines the components"
     component_log_prob: Callable # images, means, log widths → nats, all (…, C, M, H, W)
     component_value: Callable    # mean, log width, noise → value in [-1, 1] or beyond, all (…, C, H, W)
     component_mean: Callable     # the parameter → the mean
@@ -298,7 +298,7 @@ class PerChannelMixture(Likelihood):
         return from_signed(self.component_value(mean, log_width, noise))
 
 class LogisticMixturePerChannel(PerChannelMixture):
-    "Discretised logistics, one selector per pixel and colour"
+    "Mixture of discretised logistics, one selector per pixel and colour"
     def component_mean(self, mean):
         return mean
 
@@ -310,13 +310,13 @@ class LogisticMixturePerChannel(PerChannelMixture):
         return mean + self.temperature * scale * torch.logit(u)
 
 class NormalMixture(PerChannelMixture):
-    "Density of 2x − 1 under soft-clamped normals, one selector per pixel and colour"
+    "Density of 2x − 1 under a mixture of soft-clamped normals, one selector per pixel and colour"
     discrete, unit = False, 'nats (density)'
     value_noise = staticmethod(torch.randn)
     component_mean = staticmethod(soft_clamp)
 
     def component_log_prob(self, x, mean, log_sigma):
-        "Of each component at 2x − 1, in nats"
+        "Log density of each component at 2x − 1, in nats"
         return Normal(mean, log_sigma).log_prob(to_signed(x))
 
     def component_value(self, mean, log_sigma, noise):
@@ -328,7 +328,7 @@ LIKELIHOODS = dict(bernoulli=Bernoulli, normal=NormalPixels, logistic_mixture=Lo
                    logistic_mixture_per_channel=LogisticMixturePerChannel, normal_mixture=NormalMixture)
 
 def likelihood_channels(cfg:ModelConfig)->int: # channels of the head's output
-    "Parameters per pixel of the configured likelihood"
+    "Number of parameters per pixel of the configured likelihood"
     return LIKELIHOODS[cfg.likelihood].n_params(cfg.image_channels, cfg.n_mix)
 
 def likelihood(params:torch.Tensor,    # (…, P, H, W) the head's output, P = likelihood_channels(cfg)

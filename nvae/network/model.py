@@ -73,7 +73,7 @@ def bottom_up(cfg):
     return tower
 
 def top_down(cfg):
-    "For each group, coarse to fine, the cells that lead to it; none for the first"
+    "For each group, coarse to fine, the cells that lead to it; none for group 0"
     cell = partial(TopDownCell, squeeze_excitation=cfg.squeeze_excitation)
     scale_before, *others = cfg.scale_of_group
     tower = nn.ModuleList([nn.ModuleList()])
@@ -91,7 +91,7 @@ def top_down(cfg):
 # %% ../../nbs/2_network/06_model.ipynb #08-model-018
 @contextlib.contextmanager
 def kept_statistics(module):
-    "BatchNorm's running statistics are afterwards what they were before"
+    "Context in which BatchNorm's running statistics are kept: afterwards they are what they were before"
     norms = [m for m in module.modules() if isinstance(m, (nn.BatchNorm2d, nn.SyncBatchNorm))]
     buffers = [b for norm in norms for b in norm.buffers(recurse=False)]
     before = [b.clone() for b in buffers]
@@ -101,7 +101,7 @@ def kept_statistics(module):
             buffer.data.copy_(old)  # .data: autograd's version counter must not notice
 
 def recomputed(cell, x):
-    "cell(x), keeping only x for the backward pass"
+    "cell(x), which keeps only x for the backward pass and computes the rest again"
     def contexts(): return contextlib.nullcontext(), kept_statistics(cell)
     return checkpoint(cell, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
 
@@ -109,7 +109,7 @@ def recomputed(cell, x):
 class NVAE(nn.Module):
     "Deep hierarchical variational autoencoder (Vahdat and Kautz, 2020) of images (B, C, H, W) in [0, 1]"
     start: torch.Tensor           # (c, h, w), the learned constant at the top; a plain VAE's stays fixed
-    groups: Sequence[LatentGroup] # a ModuleList, which can't say of what
+    groups: Sequence[LatentGroup] # a ModuleList, whose type has no element type
 
     def __init__(self, config:Config|ModelConfig):
         super().__init__()
@@ -140,12 +140,12 @@ class NVAE(nn.Module):
 
     @property
     def device(self)->torch.device:
-        "Where the parameters are"
+        "Device of the parameters"
         return self.start.device
 
     @property
     def dtype(self)->torch.dtype:
-        "Their precision"
+        "Floating type of the parameters"
         return self.start.dtype
 
     def run(self, cells, x):
@@ -170,7 +170,7 @@ class NVAE(nn.Module):
         maps[-1] = self.top(s)
         return maps[::-1]
 
-    def walk(self, choose,  # (g, h) → z: which latent has group g, given the top-down state (B, c, h, w)?
+    def walk(self, choose,  # (g, h) → z: the latent of group g, given the top-down state (B, c, h, w)
              batch:int=1,   # images
              resume=None,   # (g, h) as an earlier `choose` saw them: start at group g instead of at the top
             )->torch.Tensor: # (batch, likelihood_channels, H, W) raw output of the head
@@ -183,11 +183,11 @@ class NVAE(nn.Module):
 
     def likelihood(self, params:torch.Tensor, # (B, likelihood_channels, H, W) raw output of the head
                    temperature:float=1.)->Likelihood: # of drawn pixels
-        "The likelihood of the image"
+        "The likelihood of the image, given the head's output"
         return likelihood(params, self.cfg, temperature)
 
     def _noise(self, n, noise=None, seed=None, generator=None):
-        "Noise as given, or drawn on the CPU from a seed, or drawn where the generator lives"
+        "Noise as given, or drawn on the CPU from a seed, or drawn on the generator's device"
         if noise is not None:
             check_latents(self.cfg, noise, n)
         elif seed is not None:
@@ -201,7 +201,7 @@ class NVAE(nn.Module):
     def forward(self, x:torch.Tensor,         # (B, C, H, W) in [0, 1]
                 noise:list|None=None,         # G standard-normal tensors (B, z, h, w), coarse to fine
                 seed:int|None=None,           # draws them on the CPU
-                generator:torch.Generator|None=None, # draws them where it lives; none of the three: the global one
+                generator:torch.Generator|None=None, # draws them on its device; none of the three: the global one
                )->Output:
         "Encode, draw the latents from the posterior, decode: everything the objective needs"
         return self.answer(self.read(x), self._noise(len(x), noise, seed, generator))
@@ -209,7 +209,7 @@ class NVAE(nn.Module):
     def answer(self, maps:list, # G feature maps, as `read` gives them
                noise:list,      # G standard-normal tensors (B, z, h, w), coarse to fine
               )->Output:
-        "The second half of `forward`: images that were read once can be decoded with many noises"
+        "Second half of `forward`, from feature maps; images read once can be decoded with many noises"
         inferred = []
         def from_posterior(g, h):
             inferred.append(self.groups[g].infer(maps[g], h, noise[g]))

@@ -36,9 +36,9 @@ class Normal(torch.distributions.Normal):
         return torch.addcmul(self.loc, self.scale, noise)
 
 # %% ../../nbs/2_network/00_normal.ipynb #03-distributions-016
-def residual(prior:Normal,              # the prior of the same group
-             d_mean:torch.Tensor,       # (…) what the encoder adds to the raw mean
-             d_log_sigma:torch.Tensor)->Normal: # (…) and to the raw log σ
+def residual(prior:Normal,              # of the same group
+             d_mean:torch.Tensor,       # (…) difference of the posterior's raw mean to the prior's
+             d_log_sigma:torch.Tensor)->Normal: # (…) and of its raw log σ
     "The posterior relative to its prior (NVAE's residual normal)"
     mean = prior.raw_mean + precise(d_mean)
     log_sigma = prior.raw_log_sigma + precise(d_log_sigma)

@@ -31,8 +31,8 @@ STYLE = {
 
 @contextmanager
 def restyled():
-    """STYLE for a while. A backend that is loaded meanwhile may switch interactive drawing on, and that stays:
-    without it Jupyter shows no figure"""
+    """A context with the settings of STYLE. If a backend is loaded meanwhile and turns interactive drawing on, that
+    setting is kept: without it Jupyter shows no figure"""
     with plt.rc_context(STYLE):
         yield
         interactive = plt.isinteractive()
@@ -50,7 +50,7 @@ def figure(width, height, **kw): # inches; kw: of `plt.subplots`
 @styled
 def plot_kl_per_group(kl_per_group,  # (G,) nats, coarse to fine; or (T, G), one row per moment
                       m:ModelConfig, # says which scale each group is on
-                      moments=None): # (T,) what to write along the time axis, such as epochs; matplotlib figure
+                      moments=None): # (T,) values of the time axis, such as epochs; matplotlib figure
     "KL divergence of each group: bars, or a map over time. Raises `BadInput` for another number of groups."
     kl = torch.as_tensor(kl_per_group).detach().cpu().float().numpy()
     n_groups = kl.shape[-1]
@@ -71,7 +71,7 @@ def _kl_bars(kl, m):
     return fig
 
 def _kl_map(kl, moments):
-    "Time to the right, groups downwards from coarse to fine"
+    "A map with time to the right, and groups downwards from coarse to fine"
     n_moments, n_groups = kl.shape
     fig, ax = figure(6, np.clip(.8 + .16 * n_groups, 1.8, 6))
     times = np.arange(n_moments) if moments is None else np.asarray(moments)
@@ -118,11 +118,11 @@ def plot_curves(metrics:list, # one dict per logged step
     return fig
 
 def _all_keys(metrics, x):
-    "Every key in the order of their appearance, but for those of time"
+    "All keys in the order of their appearance, except those of time"
     return dict.fromkeys(key for line in metrics for key in line if key not in (x, 'step', 'epoch', 'time'))
 
 def _curves(ax, metrics, panel, x):
-    "One panel; few points are drawn as dots too"
+    "Draw one panel; curves of few points also have dots"
     for key in panel:
         xy = series(metrics, key, x)
         ax.plot(*xy.T, lw=1.3, marker='.' if len(xy) < 12 else None, label=key)
@@ -135,7 +135,7 @@ PANELS = dict( # of the curves, after the likelihood's
     kl='KL (nats)', beta='β', lr='learning rate', grad_norm='gradient norm', spectral='spectral penalty')
 
 def draw_curves(records:list): # of metrics.jsonl; matplotlib figure
-    "Likelihood, training and held-out, and what explains it, over epochs"
+    "Curves of a run over epochs: likelihood in training and held-out, and the quantities that explain it"
     unit = next((r['unit'] for r in records if 'unit' in r), '')
     names = dict(train=f'training, {unit}', test=f'held-out, {unit}')
     points = []

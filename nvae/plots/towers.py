@@ -17,15 +17,15 @@ from .curves import GREY, PALETTE, figure, styled
 
 # %% ../../nbs/engine/plots/01_towers.ipynb #01-viz-028
 class Row(NamedTuple):
-    "One storey of the towers"
-    left: str  # what stands in the bottom-up tower
-    right: str # what stands in the top-down tower
+    "One row of the towers"
+    left: str  # text in the bottom-up tower
+    right: str # text in the top-down tower
     level: int # halvings so far: 0 at full resolution
-    group: int | None = None # latent group, coarse to fine, and its scale, where there is one
+    group: int | None = None # latent group, coarse to fine, and its scale, if there is one
     scale: int | None = None
 
 def tower_rows(m:ModelConfig)->list[Row]: # foot first
-    "The storeys of the two towers, from the image up to the coarsest group"
+    "The rows of the two towers, from the image up to the coarsest group"
     rows = [Row('image', 'image', 0), Row('stem', 'head', 0)]
     rows += [Row('pre', 'post', block + 1) for block in range(m.n_pre_blocks)]
     for group, scale in reversed(list(enumerate(m.scale_of_group))):
@@ -38,7 +38,7 @@ PARTS = ('image', 'stem', 'pre', 'bottom_up', 'latents', 'prior', 'posterior', '
 def check_lit(m:ModelConfig, # whose towers
               lit,           # a name of `PARTS`, a group's number, 'scale N', or several of these
              )->set:         # the names, as text
-    "What is to be lit in a drawing of the towers. Raises `BadInput` for a part that isn't there."
+    "The parts to highlight in a drawing of the towers. Raises `BadInput` for a part that doesn't exist."
     several = [lit] if isinstance(lit, (str, int)) else lit
     lit = set(map(str, several))
     groups = map(str, range(m.total_groups))
@@ -51,7 +51,7 @@ def check_lit(m:ModelConfig, # whose towers
 
 # %% ../../nbs/engine/plots/01_towers.ipynb #01-viz-041
 class Towers:
-    "A canvas for the two towers: strokes are faded unless one of their tags is lit"
+    "A canvas for the two towers: elements are faded unless one of their tags is lit"
     left, middle, right = 2.2, 5., 7.8
 
     def __init__(self, n_rows, lit):
@@ -61,24 +61,24 @@ class Towers:
         self.ax.axis('off')
 
     def is_lit(self, tags):
-        "Nothing is faded where nothing is asked for"
+        "Is one of these tags lit? If none was chosen, everything is"
         return not self.lit or bool(self.lit & set(tags))
 
     def alpha(self, tags):
-        "Opacity of a stroke"
+        "The opacity of an element"
         return .95 if self.is_lit(tags) else .16
 
     def ink(self, tags, colour=GREY):
-        "Lettering; faded it is grey and can still be read"
+        "The colour of lettering; faded lettering is grey and still readable"
         if self.is_lit(tags): return dict(color=colour, alpha=.95)
         return dict(color=GREY, alpha=.6)
 
     def half_width(self, level):
-        "Of a box, which narrows with the resolution"
+        "Half the width of a box, which is narrower at lower resolutions"
         return max(.6, 1.5 - .2 * level)
 
     def box(self, x, y, level, text, colour, tags):
-        "A part of a tower"
+        "Draw a part of a tower"
         w = self.half_width(level)
         shape = FancyBboxPatch((x - w, y - .34), 2 * w, .68, boxstyle='round,pad=0,rounding_size=.14',
                                fc=colour, ec='none', alpha=self.alpha(tags))
@@ -86,13 +86,13 @@ class Towers:
         self.ax.text(x, y - .03, text, ha='center', va='center', fontsize=7, **self.ink(tags, 'black'))
 
     def arrow(self, start, end, colour, tags, style='-'):
-        "From one place to another"
+        "Draw an arrow from one place to another"
         look = dict(arrowstyle='-|>', color=colour, lw=1, ls=style, alpha=self.alpha(tags),
                     shrinkA=0, shrinkB=0, mutation_scale=6)
         self.ax.annotate('', end, start, arrowprops=look)
 
     def latent(self, y, group, tags):
-        "A group's number in a circle"
+        "Draw a group's number in a circle"
         circle = dict(boxstyle='circle,pad=.22', fc=PALETTE[6], ec='none', alpha=self.alpha(tags))
         self.ax.text(self.middle, y - .03, f'{group}', ha='center', va='center', fontsize=7, bbox=circle,
                      **self.ink(tags, 'black'))
@@ -102,7 +102,7 @@ BOX_TEXTS = dict(
     bottom_up='', top_down='', pre='pre-process ↓2', post='post-process ↑2', start='start h', head='head: likelihood')
 
 def _draw_row(towers, y, row):
-    "One storey: its two boxes and, where there is a group, its latent and the arrows around it"
+    "Draw one row: its two boxes and, if there is a group, its latent and the arrows around it"
     tags = {str(row.group), f'scale {row.scale}'}
     for x, name, colour in ((towers.left, row.left, PALETTE[4]), (towers.right, row.right, PALETTE[2])):
         if name:
@@ -111,7 +111,7 @@ def _draw_row(towers, y, row):
         _draw_group(towers, y, row, tags)
 
 def _draw_group(towers, y, row, tags):
-    "A latent: the feature map comes from the left, the prior from the right, and z goes there"
+    "Draw a latent: the feature map comes from the left, the prior from the right, and z goes there"
     w = towers.half_width(row.level)
     left, right = towers.middle - .3, towers.middle + .3
     from_map, to_tower = towers.left + w, towers.right - w
@@ -121,7 +121,7 @@ def _draw_group(towers, y, row, tags):
     towers.latent(y, row.group, {'latents', 'prior', 'posterior'} | tags)
 
 def _label_scale(towers, m, ys, level):
-    "Beside the storeys of one scale: resolution, widths, groups"
+    "Label the rows of one scale with resolution, channels and groups"
     height, width = (side >> level for side in m.size)
     foot, top = ys[0], ys[-1]
     write = partial(towers.ax.text, y=(foot + top) / 2, va='center', fontsize=7.5, linespacing=1.3)
@@ -132,7 +132,7 @@ def _label_scale(towers, m, ys, level):
         towers.ax.plot([x, x], [foot - .35, top + .35], color=GREY, lw=1)
 
 def _label_tower(towers, name, x, start, end, text_x):
-    "The arrow beside a tower, in its direction, with the tower's name"
+    "Draw the arrow beside a tower, in its direction, with the tower's name"
     tags = {name.replace('-', '_')}
     towers.arrow((x, start), (x, end), GREY, tags)
     towers.ax.text(text_x, (start + end) / 2, name, rotation=90, ha='right', va='center', fontsize=8,
@@ -141,7 +141,7 @@ def _label_tower(towers, name, x, start, end, text_x):
 @styled
 def draw_hierarchy(m:ModelConfig, # whose towers to draw
                    lit=()):       # part to light, or several, as for `check_lit`; none: all
-    "Both towers with every latent group (NVAE, figure 2); raises `BadInput` for a part that isn't there"
+    "Both towers with every latent group (NVAE, figure 2); raises `BadInput` for a part that doesn't exist"
     rows = tower_rows(m)
     towers = Towers(len(rows), check_lit(m, lit))
     for y, row in enumerate(rows):

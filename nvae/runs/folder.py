@@ -55,9 +55,9 @@ class RunDir:
 
 OWN_MODELS = 'demo', 'demo32', 'digits' # names of the models that come with the kit, in place of a file
 
-def runs_folder(start=None # a folder; none: where we are
+def runs_folder(start=None # a folder; None: the current one
                )->Path:
-    "$NVAE_RUNS, or the nearest `runs` folder, here or above; where there is none, the one that would be made here"
+    "$NVAE_RUNS, or the nearest `runs` folder, here or above; if there is none, its path here"
     own = os.environ.get('NVAE_RUNS')
     if start is None and own: return given_path(own, 'folder').resolve()
     start = given_path(start or '.', 'folder').resolve()
@@ -66,8 +66,8 @@ def runs_folder(start=None # a folder; none: where we are
     return start / 'runs'
 
 def file_of_run(name, # of a run, or the path of its folder
-                runs=None)->Path|None: # the folder of all runs; none: `runs_folder`
-    "The newest model of a run, else its best checkpoint, else the last; None where there is none, or no such run"
+                runs=None)->Path|None: # the folder of all runs; None: `runs_folder`
+    "The newest model of a run, else its best checkpoint, else the last; None if there is none, or no such run"
     folder = given_path(name, 'folder')
     is_name = folder.name == str(name) and not folder.name.startswith('.')
     run = RunDir((runs or runs_folder())/folder.name if is_name else folder)
@@ -77,7 +77,7 @@ def file_of_run(name, # of a run, or the path of its folder
 
 # %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-026
 class Status(BaseModel):
-    "What `status.json` holds, and may hold more of"
+    "The known keys of `status.json`; others are allowed"
     model_config = ConfigDict(extra='allow', allow_inf_nan=False)
     state: str
     updated: float # seconds since 1970
@@ -98,7 +98,7 @@ class Status(BaseModel):
     seconds_left: float | None = None
 
 def _finite(value):
-    "Plain values with None for every number that isn't finite"
+    "Plain values, with None for each NaN or infinity"
     if isinstance(value, dict): return {k: _finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)): return [_finite(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value): return None
@@ -109,8 +109,8 @@ def write_status(run:RunDir, **status):
     status |= dict(pid=os.getpid(), host=socket.gethostname(), updated=time.time())
     write_text(run.status, json.dumps(_finite(status)))
 
-def read_status(run:RunDir)->dict: # empty where there is none, or a damaged one
-    "What status.json says"
+def read_status(run:RunDir)->dict: # empty if there is none, or a damaged one
+    "The contents of status.json"
     with suppress(OSError, ValueError, RecursionError):
         said = json.loads(run.status.read_text(encoding='utf-8'))
         Status.model_validate(said, strict=True)
@@ -118,8 +118,8 @@ def read_status(run:RunDir)->dict: # empty where there is none, or a damaged one
     return {}
 
 # %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-010
-def lock_holder(run:RunDir)->dict|None: # pid, host and start of the process that writes here; None: nobody does
-    "Who is training here?"
+def lock_holder(run:RunDir)->dict|None: # its pid, host and start; None: there is none
+    "The process that trains in a run's folder"
     if not run.lock.exists(): return _holder_of_folder(run)
     who = _named_in(run.lock)
     if not who or lives_here(who, run.lock): return who or None
@@ -128,20 +128,20 @@ def lock_holder(run:RunDir)->dict|None: # pid, host and start of the process tha
     return None
 
 def _named_in(lock:Path)->dict:
-    "What a lock says of its holder; empty where it says nothing, or nothing sensible"
+    "The holder that a lock file names; empty if it names none, or is damaged"
     with suppress(OSError, ValueError, RecursionError):
         who = json.loads(lock.read_text(encoding='utf-8') or '{}')
         if isinstance(who, dict) and isinstance(who.get('pid', 0), int): return who
     return {}
 
 def lives_here(who:dict, file:Path)->bool:
-    "Is the process that wrote its number into a file alive, on this machine?"
+    "Whether the process that wrote its number into a file is alive, on this machine"
     if who.get('host') != socket.gethostname(): return False
     with suppress(OSError): return was_written_by_living(who.get('pid'), file.stat().st_mtime)
     return False
 
 def _holder_of_folder(run:RunDir)->dict|None:
-    "Who trains in a folder whose lock was deleted"
+    "The process that trains in a folder whose lock file was deleted"
     try:
         fd = os.open(run.path, os.O_RDONLY)
     except OSError: return None
@@ -153,17 +153,17 @@ def _holder_of_folder(run:RunDir)->dict|None:
 
 _HELD = ("{run} is being trained by process {pid} on {host}, since {since}: "
          "wait for it, stop it, or train under another name (--set name=…)")
-LOOKING = 5. # seconds in which whoever only looks at a lock has let go of it
+LOOKING = 5. # seconds after which a process that only looks at a lock has released it
 
 def refuse_if_held(run:RunDir):
-    "Raises `BadInput` that names the process which is already training here"
+    "Raises `BadInput` if a process is already training here, and names it"
     who = lock_holder(run)
     if who is None: return
     known = dict(pid='?', host='this machine', since='just now') | who
     raise BadInput(_HELD.format(run=shown(run.path), **known))
 
-def _lock(run:RunDir, path:Path, flags:int)->int: # a file or the folder, as for `os.open`; open, and locked
-    "Wait for those who only look; raises `BadInput` where somebody trains"
+def _lock(run:RunDir, path:Path, flags:int)->int: # file or folder, flags as for `os.open`; a locked descriptor
+    "Lock, waiting for processes that only look; raises `BadInput` if another one trains"
     until = time.monotonic() + LOOKING
     while True:
         fd = _opened(path, flags)
@@ -176,20 +176,20 @@ def _lock(run:RunDir, path:Path, flags:int)->int: # a file or the folder, as for
         time.sleep(.01)
 
 def _opened(path:Path, flags:int)->int:
-    "A file or folder to lock; raises `BadInput` where it can't be opened"
+    "A file or folder to lock, open; raises `BadInput` if it can't be opened"
     try:
         return os.open(path, flags, 0o666)
     except OSError as e:
         raise BadInput(f"{shown(path)} can't be locked ({disk_words(e, path)}): put that right, or remove it") from None
 
 def _is_named(fd:int, path:Path)->bool:
-    "Is an open file still the one of that name?"
+    "Whether an open file is still the one of that name"
     with suppress(FileNotFoundError): return os.path.samestat(os.fstat(fd), os.stat(path))
     return False
 
 @contextmanager
 def _locked(run, path, flags):
-    "Hold a lock, as `_lock` takes it"
+    "Hold a lock taken by `_lock`"
     fd = _lock(run, path, flags)
     try:
         yield fd
@@ -198,19 +198,19 @@ def _locked(run, path, flags):
 
 @contextmanager
 def run_lock(run:RunDir):
-    "Be the one writer of this run; raises `BadInput` when somebody else is; what the dead left half-written is removed"
-    refuse_if_held(run) # where there are no locks, this is all
+    "Be the only writer of a run; removes half-written files of killed processes; raises `BadInput` if it has a writer"
+    refuse_if_held(run) # on file systems without locks this is the only check
     with _locked(run, run.path, os.O_RDONLY), _locked(run, run.lock, os.O_RDWR | os.O_CREAT) as fd:
         who = dict(pid=os.getpid(), host=socket.gethostname(), since=time.strftime('%Y-%m-%d %H:%M:%S'))
         clear_leftovers(run.path, run.images, alone=True)
         try:
-            with suppress(OSError): _rewrite(fd, json.dumps(who)) # a full disk: the lock is held without a name
+            with suppress(OSError): _rewrite(fd, json.dumps(who)) # a full disk: the lock names nobody
             yield
         finally:
             with suppress(OSError): _rewrite(fd, '')
 
 def _rewrite(fd:int, text:str):
-    "Another content for an open file"
+    "Replace the content of an open file"
     os.ftruncate(fd, 0)
     os.pwrite(fd, text.encode(), 0)
 
@@ -218,9 +218,9 @@ def _rewrite(fd:int, text:str):
 _OTHER_NETWORK = ("{where} has another network: {changes}. A run keeps its network: change it back, "
                   "begin anew with --fresh (which keeps the old run), or use another name")
 
-def refuse_other_network(old:dict, new:dict, # `model` sections, plain values: what the run began with, and what is now
-                         where:str):         # what began with it, for the message
-    "Raises `BadInput` naming every model setting that differs"
+def refuse_other_network(old:dict, new:dict, # `model` sections, plain values: at the run's start, and now
+                         where:str):         # the run or file that began with `old`, for the message
+    "Raises `BadInput` if the model settings differ, naming the first four"
     keys = dict.fromkeys([*new, *old])
     changed = [f"{k} was {old.get(k)} and is now {new.get(k)}" for k in keys if old.get(k) != new.get(k)]
     if changed: raise BadInput(_OTHER_NETWORK.format(where=where, changes='; '.join(changed[:4])))
@@ -228,9 +228,9 @@ def refuse_other_network(old:dict, new:dict, # `model` sections, plain values: w
 # %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-018
 def open_run(cfg:Config,       # what is to be trained; its name names the folder
              runs='runs',      # folder of all runs
-             fresh:bool=False, # begin anew, keeping an older run of this name as NAME.1, NAME.2, …
+             fresh:bool=False, # begin anew; an older run of this name is kept as NAME.1, NAME.2, …
             )->RunDir:
-    "The folder of a run, ready; raises `BadInput` where it can't be written, is in use, or holds another network"
+    "Prepare the folder of a run; raises `BadInput` if it can't be written, is in use, or holds another network"
     run = RunDir(given_path(runs, 'folder')/cfg.name)
     refuse_if_held(run)
     if fresh: begin_anew(run)
@@ -241,13 +241,13 @@ def open_run(cfg:Config,       # what is to be trained; its name names the folde
     return run
 
 def _network_of(run:RunDir)->dict|None:
-    "The `model` section of a run's configuration; None where that isn't there, or damaged (the checkpoint knows too)"
+    "The `model` section of a run's configuration; None if missing or damaged (the checkpoint holds it too)"
     with suppress(BadInput):
         began_with = read_yaml(run.config)
         if isinstance(began_with, dict) and isinstance(began_with.get('model'), dict): return began_with['model']
 
 def _make_writable(run:RunDir):
-    "Make the folder and try it; raises `BadInput`"
+    "Make the folder and write to it; raises `BadInput` if that fails"
     probe = run.path/f'.probe.{os.getpid()}.tmp'
     try:
         run.images.mkdir(parents=True, exist_ok=True)
@@ -261,7 +261,7 @@ _OTHER_NAMES = ("{run} holds the files of a run called {old} ({file}): was the f
                 "back, call its files {new}.*, or begin anew with --fresh")
 
 def refuse_other_names(run:RunDir):
-    "Raises `BadInput` for a folder whose checkpoints have another name: a run would begin anew beside them"
+    "Raises `BadInput` if the checkpoints have another name than the folder: a new run would start beside them"
     endings = ('.best', '.previous')
     found = {path: path.stem for path in sorted(run.path.glob('*.checkpoint')) if not path.name.startswith('.')}
     for path, stem in found.items():
@@ -271,19 +271,19 @@ def refuse_other_names(run:RunDir):
     file, old = next(iter(found.items()))
     raise BadInput(_OTHER_NAMES.format(run=shown(run.path), old=old, file=file.name, new=run.name))
 
-def begin_anew(run:RunDir)->RunDir|None: # where the old one is now; None: there was none
-    "Keep an older run of this name as NAME.1, NAME.2, …; raises `BadInput` where it is in use"
+def begin_anew(run:RunDir)->RunDir|None: # the old run's new folder; None: there was none
+    "Keep an older run of this name as NAME.1, NAME.2, …; raises `BadInput` if it is in use"
     if not run.path.exists(): return None
     with run_lock(run): return set_aside(run)
 
 def moved_with(file:Path, run:RunDir, old:RunDir)->Path:
-    "Where a file is, once a run was set aside to which it may have belonged"
+    "The path of a file after a run was set aside, which may have contained it"
     name = file.name.replace(run.name, old.name, 1) if file.name.startswith(f'{run.name}.') else file.name
     there = old.path/name
     return there if there.exists() and not file.exists() else file
 
-def set_aside(run:RunDir)->RunDir: # where it is now
-    "Keep a run under the first free of NAME.1, NAME.2, …: in one step, before and after which it is whole"
+def set_aside(run:RunDir)->RunDir: # its new folder
+    "Rename a run to the first free of NAME.1, NAME.2, …; a kill at any moment leaves it complete"
     n = 1
     while run.path.with_name(f'{run.name}.{n}').exists():
         n += 1
@@ -296,7 +296,7 @@ def set_aside(run:RunDir)->RunDir: # where it is now
     return RunDir(old)
 
 def second_name(path:Path, other:Path):
-    "Let a file have another name too, or be there twice where the file system doesn't know that"
+    "Give a file a second name, by a hard link, or by a copy if the file system has no links"
     with suppress(FileNotFoundError): other.unlink()
     try:
         os.link(path, other)
@@ -305,7 +305,7 @@ def second_name(path:Path, other:Path):
 
 # %% ../../nbs/engine/runs/00_folder.ipynb #11-rundir-022
 class Record(BaseModel):
-    "What a line of `metrics.jsonl` holds, and may hold more of"
+    "The known keys of a line of `metrics.jsonl`; others are allowed"
     model_config = ConfigDict(extra='allow', allow_inf_nan=False)
     kind: str
     step: int = Field(ge=-1)
@@ -316,7 +316,7 @@ class Record(BaseModel):
     unit: str | None = None
 
 def read_metrics(path)->list[dict]:
-    "The records of a metrics.jsonl, oldest first; lines that were cut short or are damaged are left out"
+    "The records of a metrics.jsonl, oldest first, without lines that are damaged or cut short"
     records = []
     with suppress(FileNotFoundError), open(path, encoding='utf-8', errors='replace') as f:
         for line in f:
@@ -327,13 +327,13 @@ def read_metrics(path)->list[dict]:
     return records
 
 def append_metrics(path, record:dict):
-    "Add one record, to the disk; a number that isn't finite is written as null, which JSON can hold"
+    "Append one record and force it to the disk; NaN and infinity are written as null"
     with naming(path), open(path, 'a', encoding='utf-8') as f:
         f.write(json.dumps(_finite(record)) + '\n')
         f.flush()
         os.fsync(f.fileno()) # before the checkpoint that counts on it
 
-def rewind_metrics(path, step:int, keep=()): # keep: kinds of later records that stay, dated back to `step`
+def rewind_metrics(path, step:int, keep=()): # keep: kinds of later records that stay, with step `step`
     "Drop the records after `step`"
     lines = []
     for r in read_metrics(path):

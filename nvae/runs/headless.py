@@ -31,14 +31,14 @@ from .progress import Bar, clock, write_page
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-006
 def is_done(cfg:Config, run:RunDir)->bool:
-    "Has this run been trained for as long as its configuration says?"
+    "Whether a run has been trained for as many epochs as its configuration asks for"
     status = read_status(run)
     if status.get('state') != 'done' or (status.get('epochs') or 0) < cfg.train.epochs: return False
-    from nvae.runs.checkpoint import is_whole  # and with it PyTorch, which whoever lists the runs doesn't need
+    from nvae.runs.checkpoint import is_whole  # imports PyTorch, which listing runs doesn't need
     return is_whole(run.model)
 
 def summary_of_run(run:RunDir)->str:
-    "Held-out likelihood at the end and at the start, time, and where the model is"
+    "Held-out likelihood at the end and at the start, time, and the model's path"
     tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test' and r.get('value') is not None]
     if not tests: return f"the model is {shown(run.model)}"
     first, last = tests[0], tests[-1]
@@ -48,15 +48,15 @@ def summary_of_run(run:RunDir)->str:
             f"{shown(run.model)}")
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-008
-def execute(notebook, output, # what to run; where the executed notebook goes, saved again and again while it runs
-            parameters:dict,  # for the cell of that tag
+def execute(notebook, output, # the notebook; the path of the executed one, which is saved every 15 seconds
+            parameters:dict,  # for the cell tagged `parameters`
             kernel):          # a jupyter_client AsyncKernelManager that hasn't started
-    "Execute a notebook with papermill; raises what papermill raises"
+    "Execute a notebook with papermill; raises papermill's exceptions"
     import logging
 
     import papermill
     from jupyter_core.utils import run_sync
-    logging.getLogger('papermill').setLevel(logging.CRITICAL)  # what it would say is in the exception that it raises
+    logging.getLogger('papermill').setLevel(logging.CRITICAL)  # its exceptions hold the same messages
     whole = WholeFiles.registered()
     source, target = (whole.named(path) for path in (notebook, output))
     try:
@@ -68,16 +68,16 @@ def execute(notebook, output, # what to run; where the executed notebook goes, s
         if trouble: warnings.warn(f"{shown(output)} couldn't be written at last ({disk_words(trouble, output)})")
 
 class WholeFiles:
-    "Where papermill reads, and writes: a notebook is replaced as a whole, and stays as it is where it can't be"
+    "Papermill's reader and writer: a notebook is replaced as a whole, or stays as it is if that fails"
     SCHEME = 'nvae:'
-    known = None # the one that papermill knows
+    known = None # the instance registered with papermill
 
     def __init__(self):
-        self.trouble = {} # path → what was raised when it was last written
+        self.trouble = {} # path → the error of its last writing
 
     @classmethod
     def registered(cls):
-        "The one that papermill writes to"
+        "The instance that papermill uses; registered at the first call"
         from papermill.iorw import papermill_io
         if cls.known is None:
             cls.known = cls()
@@ -85,17 +85,17 @@ class WholeFiles:
         return cls.known
 
     def named(self, path)->str:
-        "A path as papermill is to be told it: with our mark, and braces that are no places for parameters"
+        "A path for papermill: with our prefix, and with its braces escaped"
         return self.SCHEME + str(Path(path).absolute()).replace('{', '{{').replace('}', '}}')
 
     def read(self, path:str)->str:
-        "A notebook, its kernel called what JupyterLab calls it: by another name it would count as changed once opened"
+        "A notebook as JSON, with JupyterLab's name of its kernel: with another it would be marked as changed"
         notebook = json.loads(Path(self.pretty_path(path)).read_text(encoding='utf-8'))
         notebook['metadata']['kernelspec'] = dict(name='python3', language='python', display_name=kernel_title())
         return json.dumps(notebook)
 
     def write(self, text:str, path:str):
-        "A notebook, which papermill has made a text"
+        "Write a notebook, given as JSON"
         path = self.pretty_path(path)
         self.trouble.pop(path, None)
         try:
@@ -104,17 +104,17 @@ class WholeFiles:
             self.trouble[path] = e
 
     def pretty_path(self, path:str)->str:
-        "Without our mark"
+        "A path without our prefix"
         return path.removeprefix(self.SCHEME)
 
 @contextmanager
 def new_kernel():
-    "A kernel that hasn't started, spoken to by files in a folder of its own: many can start at once, none is overheard"
+    "A kernel that hasn't started, with sockets in a private folder, so that many can start at once"
     with temporary_folder() as folder:
         yield _own_kernel()(kernel_name='python3', transport='ipc', ip=f'{folder}/kernel')
 
 def kernel_title()->str:
-    "What JupyterLab calls the kernel `python3`, where nobody gave it another name"
+    "JupyterLab's default name of the kernel `python3`"
     from ipykernel.kernelspec import get_kernel_dict
     return get_kernel_dict()['display_name']
 
@@ -124,27 +124,27 @@ def _own_kernel():
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     from nvae.machine import child_environment
-    plain = 'import matplotlib; matplotlib.rcdefaults()' # whatever a matplotlibrc in this folder says
+    plain = 'import matplotlib; matplotlib.rcdefaults()' # ignores a matplotlibrc in this folder
     command = [sys.executable, '-m', 'ipykernel_launcher', '-f', '{connection_file}', '--IPKernelApp.ignore_cwd=True',
                f'--IPKernelApp.exec_lines={plain}']
     class OwnSpec(KernelSpecManager):
-        "Knows one kernel"
+        "A list of kernels with one entry"
         def get_kernel_spec(self, name):
             return KernelSpec(argv=command, display_name=kernel_title(), language='python')
     class OwnKernel(AsyncKernelManager):
-        "Is started in an environment of ours"
+        "A kernel manager that starts its kernel in a controlled environment"
         async def start_kernel(self, **options):
             return await super().start_kernel(**{**options, 'env': child_environment()})
     return partial(OwnKernel, kernel_spec_manager=OwnSpec())
 
 def send(kernel, signum):
-    "A signal to the kernel alone, not to its children: they end with it"
+    "Send a signal to the kernel, but not to its children, which end with it"
     with suppress(ProcessLookupError):
         if kernel.has_kernel and kernel.provisioner.pid: os.kill(kernel.provisioner.pid, signum)
 
-def attend(future, kernel, run:RunDir, # of the thread that executes the notebook, and what it runs in
-           show, got:list): # called again and again with what status.json says; signals, as they come
-    "Show how the run goes until the notebook has ended, and pass signals on"
+def attend(future, kernel, run:RunDir, # future of the thread that executes the notebook, its kernel and run
+           show, got:list): # called five times a second with the contents of status.json; signals received
+    "Show the status of a run until its notebook has ended, and pass signals on"
     passed_on = 0
     while not future.done():
         status = read_status(run)
@@ -159,7 +159,7 @@ def attend(future, kernel, run:RunDir, # of the thread that executes the noteboo
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-011
 def ask_to_stop(run:RunDir):
-    "To be noticed by whoever attends to this run; raises `BadInput` where its folder can't be written"
+    "Leave a request to stop in a run's folder; raises `BadInput` if it can't be written"
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         (run.path/'.stop').touch()
@@ -167,7 +167,7 @@ def ask_to_stop(run:RunDir):
         raise BadInput(f"{shown(run.path)} can't be written ({disk_words(e, run.path)})") from None
 
 def asked_to_stop(run:RunDir)->bool:
-    "Has somebody asked since the last look?"
+    "Whether a request to stop was there; removes it"
     with suppress(OSError):
         (run.path/'.stop').unlink()
         return True
@@ -175,9 +175,9 @@ def asked_to_stop(run:RunDir)->bool:
 
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-015
 class Ended(NamedTuple):
-    "How a run came to its end"
-    state: str # done, stopped, failed (for a reason of its own), or killed (its kernel was)
-    line: str  # what to say
+    "How a run ended"
+    state: str # done, stopped, failed, or killed (its kernel was)
+    line: str  # the message
     code: int  # exit code
 
 _KILLED = "its kernel was killed, perhaps for want of memory; {}"
@@ -185,8 +185,8 @@ _GO_ON = "the same command goes on from {}"
 _AGAIN = "the same command begins again"
 _DISK = "{run} can't be written ({why}); {go_on}"
 
-def outcome(error, got:list, run:RunDir)->Ended: # what papermill raised, or None; signals this process has received
-    "What became of it; raises `BadInput` when the kernel did"
+def outcome(error, got:list, run:RunDir)->Ended: # papermill's exception or None; signals that this process received
+    "How a notebook ended; raises `BadInput` if the kernel did"
     if error is None: return Ended('done', f"done: {summary_of_run(run)}", 0)
     name = getattr(error, 'ename', type(error).__name__)
     text = printable(getattr(error, 'evalue', str(error)).strip(), 1000)
@@ -207,20 +207,20 @@ def outcome(error, got:list, run:RunDir)->Ended: # what papermill raised, or Non
         text = f"{name}: {text}"
     return Ended(state, f"failed: {text}; see {shown(run.notebook)}", 1)
 
-def was_killed(name:str, text:str)->bool: # of what papermill raised
-    "Was it the death of the kernel, at work or while it was starting?"
+def was_killed(name:str, text:str)->bool: # of papermill's exception
+    "Whether an exception means that the kernel died, at work or while it was starting"
     return name == 'DeadKernelError' or name == 'RuntimeError' and text.startswith('Kernel died')
 
 _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 
 def disk_error(name:str, text:str)->OSError|None: # of an exception in the kernel
-    "What a disk refused, out of what an exception says; None: it was about something else"
+    "The disk's error that an exception's text quotes; None if it is about something else"
     found = re.search(r'\[Errno (\d+)\] ([^:]*)|\(os error (\d+)\)', text)
     number = int(found[1] or found[3]) if found else None
     return OSError(number, os.strerror(number)) if number in _OF_DISKS else None
 
-def how_stopped(name:str, got:list, status:dict)->str|None: # name: of the exception; got: signals; None: it wasn't
-    "Was it a signal that ended the notebook, and what had been done by then?"
+def how_stopped(name:str, got:list, status:dict)->str|None: # name: of the exception; got: signals received
+    "How far a run was when a signal ended it; None if it was no signal"
     if status.get('state') == 'interrupted': return status['message'] # it begins with "stopped"
     if not got: return None
     if status.get('state') in ('starting', 'preparing'): return "stopped before training began"
@@ -230,14 +230,14 @@ def how_stopped(name:str, got:list, status:dict)->str|None: # name: of the excep
 # %% ../../nbs/engine/runs/03_headless.ipynb #18-schedule-017
 def train_headless(name:str, overrides=(), data=None, # as for `configured`
                    fresh=False, runs='runs',          # as for `open_run`
-                   processes=1,                       # on this machine
-                   init=None, init_partial=False)->int: # a file to begin with, as for `fit`; returns the exit code
-    "What `nvae train` does: train, or go on, in a notebook of its own; raises `BadInput`, if possible before it starts"
+                   processes=1,                       # number of processes on this machine
+                   init=None, init_partial=False)->int: # weights to start from, as for `fit`; returns the exit code
+    "Start or resume a run in its notebook, as `nvae train` does; raises `BadInput`, if possible before it starts"
     cfg = configured(name, overrides, data)
     runs = given_path(runs, 'folder')
     run, init = _opened(cfg, runs, fresh, init, init_partial)
-    asked_to_stop(run) # before it began, that is
-    clear_temporary() # here, for a run that is done begins nothing
+    asked_to_stop(run) # removes a request from before the start
+    clear_temporary() # left behind by killed processes
     bar = Bar(cfg.name)
     if is_done(cfg, run):
         ended = Ended('done', f"already done: {summary_of_run(run)}", 0)
@@ -251,24 +251,24 @@ def train_headless(name:str, overrides=(), data=None, # as for `configured`
     return ended.code
 
 def _opened(cfg, runs, fresh, init, partial):
-    "The folder of a run, and the file to begin with, which may have moved with an older run; says what doesn't fit"
+    "The run's folder, and the file of initial weights, which may have moved with an older run"
     if init is None:
         if partial: raise BadInput("--init-partial says what may be left out of a file: name that with --init FILE")
         return open_run(cfg, runs, fresh), None
-    from nvae.runs.lineage import check_beginning  # and with it PyTorch
+    from nvae.runs.lineage import check_beginning  # imports PyTorch
     run = RunDir(runs/cfg.name)
     check_beginning(cfg, run, init, partial, fresh, lambda line: print(line, file=sys.stderr))
     old = begin_anew(run) if fresh else None
     return open_run(cfg, runs), str(moved_with(given_path(init), run, old)) if old else str(init)
 
 def refuse_missing_folder(cfg:Config):
-    "Raises `BadInput` for a folder of images that isn't there, before a kernel finds that out"
-    if cfg.data.dataset == 'folder' and cfg.data.root: image_folder(cfg.data.root)
+    "Raises `BadInput` for a missing folder of images, before a kernel starts"
+    if cfg.data.dataset == 'folder': image_folder(cfg.data.root)
 
-def trained(run:RunDir, parameters:dict, # that nobody else is training; of the training notebook
-            show)->Ended:                # called again and again with what status.json says
-    "Execute the training notebook in a thread while this one watches; raises `BadInput` that only shows when it runs"
-    from nvae.machine import stop_requests  # and with it PyTorch, which whoever lists the runs doesn't need
+def trained(run:RunDir, parameters:dict, # a run that no other process trains; of the training notebook
+            show)->Ended:                # called five times a second with the contents of status.json
+    "Execute the training notebook in a thread and watch it; raises `BadInput` that the kernel raises"
+    from nvae.machine import stop_requests  # imports PyTorch, which listing runs doesn't need
     notebook = find_asset('nbs') / 'workbench/00_train.ipynb'
     with stop_requests(impatient=False) as got:
         _say_starting(run)
@@ -284,14 +284,14 @@ def trained(run:RunDir, parameters:dict, # that nobody else is training; of the 
                 _say_failed(run, 'ended before training began', 'interrupted' if got else 'failed')
 
 def _say_starting(run:RunDir):
-    "In status.json; raises `BadInput` where it can't be written"
+    "Write the state `starting`; raises `BadInput` if it can't be written"
     try:
-        write_status(run, state='starting', message='starting the kernel')
+        write_status(run, state='starting', message='starting a kernel, reading the images')
         write_page(run)
     except OSError as e:
         raise BadInput(f"{shown(run.path)} can't be written ({disk_words(e, run.status)})") from None
 
 def _say_failed(run:RunDir, message:str, state:str='failed'):
-    "In status.json, for a kernel that can't do so any more"
+    "Write the state of a run whose kernel can't write it any more"
     with suppress(OSError): write_status(run, **read_status(run) | dict(state=state, message=message))
     write_page(run)

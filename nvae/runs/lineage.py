@@ -23,12 +23,12 @@ from .folder import RunDir
 
 # %% ../../nbs/4_using/10_lineage.ipynb #lineage-fit
 class Fitting(NamedTuple):
-    "What of some weights a network can take"
+    "Which of some weights a network can take, and which not"
     taken: dict # name → tensor, of the names, shapes and kinds that the network has
-    fresh: list # names of the network's weights that remain as they were drawn
+    fresh: list # names of the network's weights that stay random
     left: list  # sentences: what doesn't fit, by name and shape
 
-def fitting(weights:dict, own:dict)->Fitting: # name → tensor: as found, and as the network has them
+def fitting(weights:dict, own:dict)->Fitting: # name → tensor: in the file, and in the network
     "Sort some weights into those that a network can take and those that it can't"
     taken, fresh, left = {}, [], []
     for name, wanted in own.items():
@@ -48,12 +48,12 @@ def _alike(found, wanted):
     return found.shape == wanted.shape and found.is_floating_point() == wanted.is_floating_point()
 
 def _shape(tensor):
-    "Of a tensor, in words"
+    "The shape of a tensor, in words"
     return '×'.join(map(str, tensor.shape)) or 'one number'
 
 # %% ../../nbs/4_using/10_lineage.ipynb #lineage-read
 class Lineage(BaseModel):
-    "What a file's facts say of the model that a run began with"
+    "The record, in a file's facts, of the model from which a run began"
     model_config = ConfigDict(strict=True)
     file: str        # its name, without the folder
     sha256: str      # of its network, as `model_hash` gives it
@@ -62,15 +62,15 @@ class Lineage(BaseModel):
     fresh: list[str] # names of the others
 
 class Beginning(NamedTuple):
-    "Weights to begin with"
+    "Weights to begin with, and their lineage"
     taken: dict   # name → tensor
     lineage: dict # as `Lineage`, plain values
 
-def read_beginning(cfg:Config, file, # of the network that is to begin; a `.model` or a `.checkpoint`, or `demo`
+def read_beginning(cfg:Config, file, # of the new network; a `.model`, a `.checkpoint`, or `demo`
                    partial=False,    # may weights that don't fit be left out?
-                   say=lambda line: None, # told of each
+                   say=lambda line: None, # called with a line for each of these
                   )->Beginning:
-    "What a network can take from a file; raises `BadInput` where that is nothing, or less than all without `partial`"
+    "The weights that a network can take from a file; raises `BadInput` if none, or (without `partial`) not all, fit"
     source = load_model(file, 'cpu')
     with torch.device('meta'), Unfilled(): own = NVAE(cfg).state_dict()
     found = fitting(source.state_dict(), own)
@@ -84,13 +84,13 @@ def read_beginning(cfg:Config, file, # of the network that is to begin; a `.mode
     return Beginning(found.taken, about.model_dump())
 
 def _refusal(file, found, n):
-    "Why a file isn't begun with"
+    "The message about a file that fits only in part"
     named = '; '.join(found.left[:3]) + ('; …' if len(found.left) > 3 else '')
     return (f"{shown(model_file(file))} doesn't fit this network: of {n} weights {len(found.taken)} can be taken "
             f"({named}); --init-partial begins with those")
 
 def lineage_in(facts:dict)->dict|None: # of a file
-    "What they say of a model that was begun with, where they say it"
+    "The lineage in a file's facts; None if there is none"
     try:
         return Lineage.model_validate(facts.get('began_from')).model_dump()
     except ValidationError:
@@ -104,22 +104,22 @@ def in_words(lineage:dict)->str: # as `Lineage`
 
 # %% ../../nbs/4_using/10_lineage.ipynb #lineage-run
 def lineage_of(run:RunDir)->dict|None:
-    "What a run began with, by its model or else its checkpoint; None where it began at random, or none can be read"
+    "The lineage of a run, by its model or else its checkpoint; None if it began at random, or neither can be read"
     for path in (run.model, run.checkpoint, previous(run.checkpoint)):
         try:
             return lineage_in(read_file(path)['facts'])
         except BadInput: continue
     return None
 
-def refuse_other_beginning(run:RunDir, file, lineage:dict|None): # of the run, that has begun
-    "Raises `BadInput` unless a run that goes on began with this file"
+def refuse_other_beginning(run:RunDir, file, lineage:dict|None): # lineage: of the run
+    "Raises `BadInput` unless a run to be resumed began with this file"
     if lineage and lineage['sha256'] == model_hash(load_model(file, 'cpu')): return
     began = in_words(lineage) if lineage else 'began at random'
     raise BadInput(f"{shown(run.path)} has a checkpoint to go on from, and {began}: leave --init out to go on, or "
                    "begin anew with --fresh, which keeps the old run")
 
 def check_beginning(cfg:Config, run:RunDir, file, partial:bool, fresh:bool, say): # as `read_beginning`; an older run?
-    "Raises `BadInput`, before anything starts, for a file that a run can't begin with, or didn't"
+    "Raises `BadInput`, before anything starts, for a file that a run can't begin from, or did not begin from"
     goes_on = run.checkpoint.exists() or previous(run.checkpoint).exists()
     if goes_on and not fresh: refuse_other_beginning(run, file, lineage_of(run))
     else: read_beginning(cfg, file, partial, say)

@@ -20,31 +20,32 @@ from .headless import ask_to_stop, asked_to_stop
 from .progress import ACTIVE, clock
 
 # %% ../../nbs/engine/runs/04_listing.ipynb #18a-runs-008
-ENDED = ('done', 'interrupted', 'failed') # states that a run itself wrote at its end
-STARTING = 300 # seconds after which a run that only says it is starting isn't believed
+ENDED = ('done', 'interrupted', 'failed') # states that a run writes at its end
+STARTING = 300 # seconds after which a run on another machine whose state is still "starting" counts as broken
 
-def state_of(run:RunDir)->str: # '' where there is no run
-    "What a run is doing, or how it ended: one of `ACTIVE`, or of `ENDED`, or broken, or damaged"
+def state_of(run:RunDir)->str: # '' if there is no run
+    "The state of a run: one of `ACTIVE`, one of `ENDED`, broken, or damaged"
     status = read_status(run)
     if not status: return _state_without_status(run)
     said = status['state']
     if said in ENDED: return said
     if said not in ACTIVE: return 'damaged'
     if lock_holder(run) is not None: return said
-    age = time.time() - status['updated'] # a clock may be a little off, but what tomorrow says isn't believed
-    fresh = said in ('starting', 'preparing') and -STARTING/10 < age < STARTING
-    died = status['host'] == os.uname().nodename and not lives_here(status, run.status)
-    return said if fresh and not died else 'broken'
+    age = time.time() - status['updated'] # of another machine's clock, which may be 30 seconds ahead
+    early = said in ('starting', 'preparing') and age > -STARTING/10
+    is_here = status['host'] == os.uname().nodename
+    lives = lives_here(status, run.status) if is_here else age < STARTING
+    return said if early and lives else 'broken'
 
 def _state_without_status(run:RunDir)->str:
-    "What a run is doing whose status.json isn't there, or can't be read"
+    "The state of a run whose status.json is missing or can't be read"
     if lock_holder(run) is not None: return 'training'
     if run.status.exists(): return 'damaged'
     return 'broken' if run.checkpoint.exists() else ''
 
 # %% ../../nbs/engine/runs/04_listing.ipynb #18a-runs-013
 def describe_run(run:RunDir)->dict: # plain values, ready for JSON
-    "What there is to say about a run in one line"
+    "A run in one row: state, progress, held-out likelihood"
     state = state_of(run)
     said = read_status(run).get
     tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test']
@@ -55,12 +56,12 @@ def describe_run(run:RunDir)->dict: # plain values, ready for JSON
                 path=str(run.path))
 
 def find_runs(runs='runs')->list[RunDir]: # runs: folder of all runs
-    "Every run in a folder, by name"
+    "All runs in a folder, sorted by name"
     found = map(RunDir, sorted(given_path(runs, 'folder').glob('*')))
     return [run for run in found if os.path.lexists(run.status) or run.checkpoint.exists()]
 
 def find_run(name:str, runs='runs')->RunDir:
-    "A run by its name; raises `BadInput` with the nearest one"
+    "The run of a name; raises `BadInput` with the most similar name"
     there = {run.name: run for run in find_runs(runs)}
     if name in there: return there[name]
     where = f"{printable(shown(Path(runs)))}{printable(nearest(name, there))}"
@@ -68,7 +69,7 @@ def find_run(name:str, runs='runs')->RunDir:
 
 # %% ../../nbs/engine/runs/04_listing.ipynb #18a-runs-017
 def columns(rows:list)->list[str]: # rows: dicts of heading → cell, None for an empty one
-    "A table for a terminal, line by line, the headings first"
+    "The lines of a table for a terminal, headings first"
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -84,13 +85,13 @@ def columns(rows:list)->list[str]: # rows: dicts of heading → cell, None for a
     return [line.rstrip() for line in printed.get().splitlines()]
 
 def cell(value)->str:
-    "A value as it stands in a table"
+    "A value as text for a table"
     if value is None: return ''
     if not isinstance(value, float): return printable(value, 300)
     return f'{value:.3f}' if abs(value) < 1e6 else f'{value:.3g}'
 
 def run_row(row:dict)->dict: # row: from `describe_run`
-    "The cells of a run in a terminal"
+    "The cells of a run's row in the terminal"
     cells = dict(run=row['name'], state=row['state'], epoch=None, left=None)
     if row['epoch'] is not None:
         cells['epoch'] = f"{row['epoch']:.4g}/{row['epochs'] or 0:g}"
@@ -103,7 +104,7 @@ _KINDS = dict(train='training', test='held-out') # of records, in words
 _QUOTED = dict(kl='KL', beta='β', lr='learning rate', grad_norm='gradient', images_per_second='img/s')
 
 def record_line(r:dict)->str: # r: of metrics.jsonl
-    "One record, for reading"
+    "A record as a line of text"
     kind, when = r['kind'], f"epoch {r.get('epoch', 0):<8.4g}"
     if kind == 'event': return f"{when} {printable(r.get('message') or '')}"
     said = ['' if r.get('value') is None else f"{r['value']:.4f} {printable(r.get('unit') or '')}"]
@@ -111,13 +112,13 @@ def record_line(r:dict)->str: # r: of metrics.jsonl
         if isinstance(r.get(key), (int, float)): said.append(f"{name} {r[key]:.4g}")
     return f"{when} {_KINDS.get(kind) or printable(kind)} {' · '.join(said)}"
 
-def follow(run:RunDir, last:int=10, every:float=.5): # records to begin with; seconds between two looks
-    "The last records of a run, and the next ones while somebody is at it; how it ended comes last"
+def follow(run:RunDir, last:int=10, every:float=.5): # records to begin with; seconds between two reads
+    "The last records of a run, then new ones while it is active, and at last its state; a generator of lines"
     seen = max(0, len(read_metrics(run.metrics)) - last)
     while True:
-        active = state_of(run) in ACTIVE # before the records are read: what is written at the end is seen
+        active = state_of(run) in ACTIVE # before reading the records, so that the last ones aren't missed
         records = read_metrics(run.metrics)
-        seen = min(seen, len(records)) # a return to a checkpoint takes records back
+        seen = min(seen, len(records)) # resuming from a checkpoint removes records
         yield from map(record_line, records[seen:])
         seen = len(records)
         if not active: break
@@ -126,12 +127,12 @@ def follow(run:RunDir, last:int=10, every:float=.5): # records to begin with; se
     yield f'{state_of(run)}: {printable(message)}' if message else state_of(run)
 
 # %% ../../nbs/engine/runs/04_listing.ipynb #18a-runs-025
-NOTICED = 10 # seconds in which a request is noticed, if anybody attends to the run
+NOTICED = 10 # seconds within which `nvae train` or a worker notices a request
 _DIED = "{name}: its process had died, or did so before it could stop; `nvae train` goes on from the last checkpoint"
 _OUT_OF_REACH = "{name} is trained by process {pid} on {host}, which doesn't answer from here: stop it there"
 
 def stop_run(run:RunDir, noticed:float=NOTICED)->str: # how it ended
-    "Ask for a checkpoint and an end, and wait for both; raises `BadInput` where nobody is at it, or can be reached"
+    "Make a run write a checkpoint and end, and wait for it; raises `BadInput` if it isn't trained or can't be reached"
     state = state_of(run)
     if state not in ACTIVE:
         died = ": its process has died" if state == 'broken' else ''
@@ -148,9 +149,9 @@ def stop_run(run:RunDir, noticed:float=NOTICED)->str: # how it ended
     return printable(read_status(run).get('message') or state_of(run))
 
 def interrupt_holder(run:RunDir):
-    "Ctrl-C to the process that trains; raises `BadInput` where it is on another machine"
+    "Send Ctrl-C to the process that trains; raises `BadInput` if it is on another machine"
     who = lock_holder(run)
-    if who is None: return # it ends, or has died
+    if who is None: return # it has ended
     who = dict(pid='?', host='another machine') | who
     if who['host'] != os.uname().nodename:
         raise BadInput(_OUT_OF_REACH.format(name=run.name, pid=who['pid'], host=printable(who['host'])))

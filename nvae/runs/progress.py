@@ -30,7 +30,7 @@ from .folder import RunDir, read_metrics, read_status
 clock = tqdm.format_interval # seconds → '05:09', '1:05:09'
 
 def status_line(s:dict)->str:
-    "What status.json says, in one line"
+    "The contents of status.json in one line"
     message = s.get('message')
     if s.get('value') is None: return printable(message or s.get('state', 'starting'))
     parts = [f"epoch {s.get('epoch') or 0:.2f}/{s.get('epochs') or 0:g}", f"{s['value']:.3f} {s.get('unit') or ''}"]
@@ -45,19 +45,19 @@ def status_line(s:dict)->str:
 _ASCII = {'·': '-', '±': '+-', '█': '#', '░': '.', '…': '...', '×': 'x', 'β': 'beta', '—': '-', '–': '-', '’': "'"}
 
 def in_ascii(text:str)->str:
-    "A text for terminals that know few signs"
+    "A text in ASCII, for terminals without other characters"
     plain = ''.join(_ASCII.get(letter, letter) for letter in text)
     return plain.encode('ascii', 'backslashreplace').decode('ascii')
 
 def in_signs_of(out, text:str)->str:
-    "A text in signs that a stream can write: its own, or ASCII"
+    "A text as a stream can write it: unchanged, or in ASCII"
     try:
         text.encode(getattr(out, 'encoding', None) or 'utf-8', getattr(out, 'errors', None) or 'strict')
     except (UnicodeEncodeError, LookupError): return in_ascii(text)
     return text
 
 def silence(out):
-    "Let a stream that can't be written to swallow what it still holds and what is to come"
+    "Send a stream's buffered and future output to nowhere, after it can't be written any more"
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, out.fileno())
@@ -65,17 +65,17 @@ def silence(out):
 
 # %% ../../nbs/engine/runs/02_progress.ipynb #11-watch-bar
 class Bar:
-    "A progress bar in a terminal, plain lines elsewhere"
-    def __init__(self, name:str, out=None, # of the run; where to write, standard output if not given
+    "A progress bar in a terminal, plain lines in other outputs"
+    def __init__(self, name:str, out=None, # of the run; a stream, None: standard output
                  every:float=30.):         # seconds between plain lines
         self.name, self.every = name, every
         self.out = out or sys.stdout
         self.live = self.out.isatty()
         self.line, self.last = '', -math.inf
-        self.told = 0 # number of the last event that was told
+        self.told = 0 # number of the last event that was written
 
-    def show(self, s:dict): # what status.json says
-        "Redraw the bar, or write a line when it is time for one; what befell the run gets a line of its own"
+    def show(self, s:dict): # the contents of status.json
+        "Redraw the bar, or write a line when one is due; each event of the run gets a line"
         for number, message in s.get('events') or []:
             if number <= self.told: continue
             self.told = number
@@ -90,12 +90,12 @@ class Bar:
         self._write(f"{self.name}: {line}\n")
 
     def close(self, line:str):
-        "Take the bar away and leave a last line"
+        "Erase the bar and write a last line"
         erase = '\r\x1b[K' if self.live else ''
         self._write(f"{erase}{self.name}: {line}\n")
 
     def _write(self, text:str):
-        "Once this can't be written (a closed terminal or pipe, a full disk) no more is, and the run goes on unseen"
+        "Write and flush; after an error (closed terminal or pipe, full disk) nothing is written and the run continues"
         if self.out is None: return
         try:
             self.out.write(in_signs_of(self.out, text))
@@ -112,27 +112,27 @@ class Bar:
 
 # %% ../../nbs/engine/runs/02_progress.ipynb #11-watch-015
 def curves_png(records:list, dpi:int)->bytes: # of metrics.jsonl; pixels per inch
-    "The curves of a run as a PNG file, on a transparent ground"
-    from nvae.plots.curves import draw_curves  # and with it matplotlib, which a terminal's line doesn't need
+    "The curves of a run as a PNG file, on a transparent background"
+    from nvae.plots.curves import draw_curves  # imports matplotlib, which a terminal doesn't need
     png = io.BytesIO()
     draw_curves(records).savefig(png, format='png', dpi=dpi)
     return png.getvalue()
 
 class LiveCurves:
-    "Curves of a run, redrawn in place in a notebook while it is trained"
-    def __init__(self, every:float=20.): # least seconds between two drawings
+    "Curves of a run, redrawn in place in a notebook during training"
+    def __init__(self, every:float=20.): # minimum seconds between two drawings
         self.every, self.next = every, -math.inf
         self.line = self.figure = None
 
-    def __call__(self, status:dict, # what status.json says
-                 metrics,           # () → records so far, oldest first
-                 last=False):       # draw now
-        "Redraw when it is time"
+    def __call__(self, status:dict, # the contents of status.json
+                 metrics,           # function of no arguments: the records so far, oldest first
+                 last=False):       # draw now, even if it isn't time
+        "Redraw if the pause since the last drawing is over"
         start = time.monotonic()
         if start < self.next and not last: return
         try:
             self._show(status_line(status), self._curves(metrics()))
-        except Exception as e: # whatever can't be drawn here: a training doesn't end because of its curves
+        except Exception as e: # of any kind: curves that can't be drawn mustn't end a run
             warnings.warn(f"the curves can't be drawn: {type(e).__name__}: {e}")
         now = time.monotonic()
         self.next = now + max(self.every, 100 * (now - start))
@@ -152,17 +152,17 @@ class LiveCurves:
             self.figure.update(figure)
 
 # %% ../../nbs/engine/runs/02_progress.ipynb #watch-page
-PAGE_EVERY = 10. # seconds from one writing of the page to the next, at least; a browser loads it as often
-ACTIVE = 'starting', 'preparing', 'training', 'evaluating' # states in which somebody is at a run
+PAGE_EVERY = 10. # minimum seconds between two writings of the page; a browser reloads it as often
+ACTIVE = 'starting', 'preparing', 'training', 'evaluating' # states in which a process works on a run
 
 def curves_image(records:list)->str: # of metrics.jsonl
-    "HTML of the curves, the picture in it: it needs no other file; nothing before the first record"
+    "HTML of the curves, with the picture embedded; empty before the first record"
     if not any(r['kind'] in ('train', 'test') for r in records): return ''
     content = quote(base64.b64encode(curves_png(records, 160)), safe='')
     return f'<img class="curves" src="data:image/png;base64,{content}" alt="curves of the run over epochs">'
 
 def newest_image(run:RunDir, name:str)->str: # 'samples' or 'reconstructions'
-    "HTML of the last picture of a kind, with where it lies below the run's folder"
+    "HTML of the last picture of a kind, linked relative to the run's folder"
     found = sorted(run.images.glob(f'{name}-[0-9]*.png'), key=lambda path: (len(path.name), path.name))
     steps = [re.fullmatch(rf'{name}-0*(\d+)\.png', path.name) for path in found]
     if not found or steps[-1] is None: return ''
@@ -170,7 +170,7 @@ def newest_image(run:RunDir, name:str)->str: # 'samples' or 'reconstructions'
             f'<img src="images/{found[-1].name}" alt="{name} of step {steps[-1][1]}">')
 
 def page_of(run:RunDir)->str: # HTML
-    "How a run goes: where it is, its curves, its last samples and reconstructions"
+    "The page of a run: its state, its curves, its last samples and reconstructions"
     status = read_status(run)
     state = printable(status.get('state', 'starting'))
     again = f'<meta http-equiv="refresh" content="{PAGE_EVERY:.0f}">' if state in ACTIVE else ''
@@ -187,10 +187,10 @@ def page_of(run:RunDir)->str: # HTML
              *[newest_image(run, kind) for kind in ('samples', 'reconstructions')], '</main></body></html>\n']
     return '\n'.join(parts)
 
-def write_page(run:RunDir)->float: # seconds after which it may be written again
-    "Replace watch.html; a training doesn't end because that can't be done"
+def write_page(run:RunDir)->float: # seconds until it may be written again
+    "Replace watch.html; if that fails the run continues, with a warning unless the disk refuses it"
     start = time.monotonic()
     try: write_text(run.page, page_of(run))
-    except OSError: pass # the status and the records, written before it, say what is wrong with the disk
+    except OSError: pass # writing the status and the records reports what is wrong with the disk
     except Exception as e: warnings.warn(f"{run.page.name} can't be written: {type(e).__name__}: {e}")
     return max(PAGE_EVERY, 100 * (time.monotonic() - start))

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['FORMAT', 'VERSION', 'encoded', 'MeanNoise', 'mean_noise', 'difference_of_means', 'in_groups', 'move',
            'slide', 'orthogonal', 'Principal', 'principal_directions', 'on_plane', 'Direction', 'About',
-           'direction_path', 'save_direction', 'load_direction', 'Slide', 'vectors_hash', 'slide_along',
-           'total_of', 'directions_in', 'direction_between', 'images_in', 'labelled_noise']
+           'direction_path', 'new_direction_path', 'save_direction', 'load_direction', 'Slide',
+           'vectors_hash', 'slide_along', 'total_of', 'directions_in', 'direction_between', 'images_in',
+           'labelled_noise']
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-imports
 import hashlib
@@ -38,17 +39,17 @@ from .sample import picture_of
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-mean
 def encoded(model:NVAE, images:Iterable)->Iterator: # some at a time, (B, C, H, W) in [0, 1]; yields G (B, z, h, w)
-    "The noise that gives the means of images' posteriors"
+    "The noise of images, from which the prior gives the means of their posteriors"
     for x in images:
         for part in x.split(PART): yield list(encode_images(model, part, 'noise'))
 
 class MeanNoise(NamedTuple):
-    "The average of some images"
+    "The mean noise of some images, and their number"
     vectors: list # G tensors (z, h, w), coarse to fine, on the CPU
     n: int        # images
 
 def mean_noise(noises:Iterable)->MeanNoise: # of some images at a time, G tensors (B, z, h, w)
-    "The mean over images of their noise; raises `BadInput` where there are none"
+    "The mean of the images' noise; raises `BadInput` if there are no images"
     sums, n = [], 0
     for noise in noises:
         n += len(noise[0])
@@ -58,19 +59,19 @@ def mean_noise(noises:Iterable)->MeanNoise: # of some images at a time, G tensor
     return MeanNoise([(total / n).float() for total in sums], n)
 
 def difference_of_means(start:MeanNoise, end:MeanNoise)->list: # G tensors (z, h, w)
-    "The direction that leads from one average to another; raises `BadInput` where they are the same"
+    "The direction from one mean to another; raises `BadInput` if they are the same"
     vectors = [b - a for a, b in zip(start.vectors, end.vectors)]
     if not any(v.any() for v in vectors): raise BadInput("both sets of images have the same mean: no way leads away")
     return vectors
 
 def in_groups(cfg:ModelConfig, vectors:list, groups=None)->list: # G tensors; as in `groups_named`
-    "A direction in some groups alone: zeros in the others"
+    "A direction in some groups only: zeros in the others"
     kept = groups_named(cfg, groups)
     return [v if g in kept else torch.zeros_like(v) for g, v in enumerate(vectors)]
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-slide
 def move(noise:list, vectors:list, amounts:torch.Tensor)->list: # G tensors (n, z, h, w), or (1, …); (z, h, w); (n,)
-    "Noise that was moved along a direction, by an amount for each image: G tensors (n, z, h, w)"
+    "Noise plus a direction times an amount, for each of n amounts: G tensors (n, z, h, w)"
     factors = amounts[:, None, None, None]
     return [e + factors.to(e) * v.to(e) for e, v in zip(noise, vectors)]
 
@@ -78,11 +79,11 @@ def move(noise:list, vectors:list, amounts:torch.Tensor)->list: # G tensors (n, 
 def slide(model:NVAE, noise:list,      # G tensors (1, z, h, w): of one image
           vectors:list,                # G tensors (z, h, w): a direction
           amounts,                     # n numbers; at 0 the image is as it was
-          groups=None,                 # that move, as in `groups_named`; None: all
-          temperature=1.0, pixels:str='mean', seed:int=0, # of the image, before it moves; of drawn pixels
-          above:Descent|None=None,     # of the unmoved noise, to save its walk
+          groups=None,                 # groups that move, as in `groups_named`; None: all
+          temperature=1.0, pixels:str='mean', seed:int=0, # of the image before it moves; of drawn pixels
+          above:Descent|None=None,     # the pass of the unmoved noise, if it is there
          )->torch.Tensor:              # (n, C, H, W) in [0, 1]
-    "An image that slides along a direction; raises `BadInput` for vectors of other shapes than the model's"
+    "An image moved along a direction by each amount; raises `BadInput` for vectors of other shapes than the model's"
     check_latents(model.cfg, [v[None] for v in vectors], 1)
     vectors = in_groups(model.cfg, vectors, groups)
     here = [e.to(model.start) for e in fold_temperature(model.cfg, noise, temperature)]
@@ -96,7 +97,7 @@ def slide(model:NVAE, noise:list,      # G tensors (1, z, h, w): of one image
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-without
 def orthogonal(vectors:list, others:list)->list: # G tensors (z, h, w); a list of such lists
-    "A direction without its part along others; raises `BadInput` where nothing is left"
+    "A direction without its part along others; raises `BadInput` if nothing is left"
     d = _in_one_row(vectors)
     U, S, _ = torch.linalg.svd(torch.stack([_in_one_row(other) for other in others], 1), full_matrices=False)
     basis = U[:, S > 1e-6 * S[0]]
@@ -105,22 +106,22 @@ def orthogonal(vectors:list, others:list)->list: # G tensors (z, h, w); a list o
     return _in_groups_again(left, vectors)
 
 def _in_one_row(vectors):
-    "All groups' numbers, (D,)"
+    "The vectors of all groups as one, (D,)"
     return torch.cat([v.flatten().double() for v in vectors])
 
 def _in_groups_again(row, like):
-    "Numbers in one row as vectors of the groups"
+    "One vector (D,) as vectors of the groups"
     parts = row.split([v.numel() for v in like])
     return [part.view(v.shape).to(v.dtype) for part, v in zip(parts, like)]
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-pca
 class Principal(NamedTuple):
-    "A direction in which images differ"
+    "A principal direction of images, and its share of their variance"
     vectors: list # G tensors (z, h, w); their length is one standard deviation
     share: float  # of the whole variance
 
-def principal_directions(noise:list, n:int)->list: # G tensors (N, z, h, w): of images; n of `Principal`
-    "The directions in which images differ most; raises `BadInput` for as many as there are images"
+def principal_directions(noise:list, n:int)->list: # G tensors (N, z, h, w), the images' noise → n of `Principal`
+    "The n directions in which images differ most; raises `BadInput` unless n is less than the number of images"
     N = len(noise[0])
     if not 1 <= n < N: raise BadInput(f"{n} principal directions of {N} images: ask for 1 to {N - 1}")
     rows = torch.cat([e.flatten(1).cpu().double() for e in noise], 1)
@@ -148,7 +149,7 @@ def on_plane(noise:list)->torch.Tensor: # tensors (N, z, h, w) of some groups: l
 # %% ../../nbs/4_using/08_directions.ipynb #directions-file
 @dataclass(eq=False)
 class Direction:
-    "A direction with its name, and where it comes from"
+    "A direction, with its name, the hash of its model, and how it was made"
     name: str
     vectors: list # G tensors (z, h, w), coarse to fine
     sha256: str   # of the model, as `model_hash` gives it
@@ -157,7 +158,7 @@ class Direction:
 FORMAT, VERSION = 'nvae.direction', '1'
 
 class About(BaseModel):
-    "What the header of such a file says"
+    "The header of a direction's file"
     model_config = ConfigDict(strict=True)
     format: Literal['nvae.direction']
     version: Literal['1']
@@ -166,22 +167,27 @@ class About(BaseModel):
     made: dict[str, Any]
 
 def direction_path(name)->Path: # as a person wrote it
-    "The file of a direction: glasses.direction for glasses"
+    "The file of a direction, such as glasses.direction for glasses"
     path = given_path(name)
     return path if path.suffix == '.direction' else path.with_name(f'{path.name}.direction')
 
-def save_direction(direction:Direction, path, inputs=())->Path: # inputs: files that mustn't be replaced
-    "Write a direction; raises `BadInput` where it can't be written, would replace what is none, or isn't finite"
-    path = direction_path(path)
+def new_direction_path(name)->Path: # as a person wrote it
+    "The same, to be written; raises `BadInput` where that would replace something else"
+    path = direction_path(name)
     if path.exists(): _opened(path)
+    return path
+
+def save_direction(direction:Direction, path, inputs=())->Path: # inputs: files that mustn't be replaced
+    "Write a direction; raises `BadInput` if it isn't finite, can't be written, or would replace another kind of file"
+    path = new_direction_path(path)
     tensors = {f'group{g}': v.cpu().contiguous() for g, v in enumerate(direction.vectors)}
     refuse_not_finite(tensors, path)
     header = dict(format=FORMAT, version=VERSION, name=direction.name, sha256=direction.sha256,
                   made=json.dumps(direction.made))
     return put_file(path, lambda beside: save_file(tensors, beside, header), inputs, writes_model=True)
 
-def load_direction(name, model:NVAE)->Direction: # its name, or its file; whose noise it is a direction of
-    "A direction from its file; raises `BadInput` where there is none, or one of another model"
+def load_direction(name, model:NVAE)->Direction: # its name, or its file; the model of its noise
+    "A direction from its file; raises `BadInput` if there is none, or it belongs to another model"
     path = direction_path(name)
     if not path.is_file(): raise BadInput(f"there is no file {printable(shown(path))}; `nvae direction` makes one")
     about, vectors = _opened(path)
@@ -207,11 +213,11 @@ def _opened(path):
 # %% ../../nbs/4_using/08_directions.ipynb #directions-slides
 @dataclass(frozen=True)
 class Slide:
-    "How far along a direction that was saved"
-    __pydantic_config__ = dict(extra='forbid', allow_inf_nan=False) # where a file says one
+    "A saved direction with the amount and the groups in which an image moves along it"
+    __pydantic_config__ = dict(extra='forbid', allow_inf_nan=False) # for slides that are read from a file
     file: Annotated[str, Field(max_length=4000)] # of the direction
     amount: Annotated[float, Field(ge=-100, le=100)] = 1.0
-    groups: GroupNames | None = None # that move; None: all
+    groups: GroupNames | None = None # groups that move; None: all
     sha256: Annotated[str, Field(max_length=64)] | None = None # of its vectors, as `vectors_hash` gives it
 
 def vectors_hash(vectors:list)->str: # G tensors
@@ -221,12 +227,12 @@ def vectors_hash(vectors:list)->str: # G tensors
     return digest.hexdigest()
 
 def slide_along(name, model:NVAE, amount:float=1., groups=None)->Slide: # a direction's name, or its file
-    "A slide, sure of its direction; raises `BadInput` where there is none, or one of another model"
+    "A slide with the hash of its direction; raises `BadInput` if there is no such direction of this model"
     vectors = load_direction(name, model).vectors
     return Slide(str(direction_path(name)), amount, None if groups is None else tuple(groups), vectors_hash(vectors))
 
 def total_of(model:NVAE, slides)->list: # of `Slide` → G tensors (z, h, w)
-    "The sum of all; raises `BadInput` where a file is gone, or isn't what it was"
+    "The sum of all slides; raises `BadInput` if the file of one is missing or has changed"
     total = [torch.zeros(shape) for shape in model.cfg.latent_shapes]
     for one in slides:
         vectors = in_groups(model.cfg, _vectors_of(one, model), one.groups)
@@ -234,7 +240,7 @@ def total_of(model:NVAE, slides)->list: # of `Slide` → G tensors (z, h, w)
     return total
 
 def _vectors_of(one, model):
-    "The vectors of a slide's direction; where their hash is known, that of the model needn't be taken"
+    "The vectors of a slide's direction; if their hash is known, the model need not be hashed"
     if one.sha256 is None: return load_direction(one.file, model).vectors
     path = direction_path(one.file)
     if not path.is_file(): raise BadInput(f"the direction {printable(shown(path))} isn't there any more")
@@ -243,7 +249,7 @@ def _vectors_of(one, model):
     return vectors
 
 def directions_in(folder, model:NVAE)->dict: # name → file
-    "The directions of a model that lie in a folder, by name; files of other models and other files are left out"
+    "The directions of a model in a folder, by name; other files, and those of other models, are left out"
     sha256, found = model_hash(model), {}
     for path in sorted(given_path(folder, 'folder').glob('*.direction')):
         try: about, _ = _opened(path)
@@ -252,16 +258,19 @@ def directions_in(folder, model:NVAE)->dict: # name → file
     return found
 
 def direction_between(model:NVAE, name:str, start, end, made:dict|None=None)->Direction: # images (n, C, H, W), each
-    "The direction from some images to others; raises `BadInput` where their means are the same"
+    "The direction from some images to others; raises `BadInput` if their means are the same"
     means = [mean_noise(encoded(model, [x])) for x in (start, end)]
     about = dict(made or {}, images=[mean.n for mean in means])
     return Direction(name, difference_of_means(*means), model_hash(model), about)
 
 # %% ../../nbs/4_using/08_directions.ipynb #directions-where
 def images_in(folder:Path, cfg:ModelConfig, progress=False)->Iterator: # yields (B, C, H, W) in [0, 1]
-    "The images in a folder and its sub-folders; raises `BadInput` where there are none"
-    source, skipped, where = parts_of_files(folder, cfg), [], printable(shown(folder))
-    n_files = sum(source.sizes)
+    "The images in a folder and its sub-folders; raises `BadInput` if there are none"
+    return _read_parts(parts_of_files(folder, cfg), printable(shown(folder)), progress)
+
+def _read_parts(source, where, progress):
+    "Yields the parts, read one after another"
+    skipped, n_files = [], sum(source.sizes)
     with progress_bar(n_files, f'encoding {where}', 'files', progress) as bar:
         for size, part in zip(source.sizes, ahead(source.part, range(len(source.sizes)), 1)):
             skipped += part.skipped
@@ -272,7 +281,7 @@ def images_in(folder:Path, cfg:ModelConfig, progress=False)->Iterator: # yields 
     for remark in about_skipped(skipped, n_files): warnings.warn(f"{where}: {remark}")
 
 def labelled_noise(model:NVAE, file, label:str)->Iterator: # yields G tensors (B, z, h, w)
-    "The noise of all images of a label in a file of latents; raises `BadInput` where there are none, or not all groups"
+    "The noise of all images of a label in a file of latents; raises `BadInput` if it has none, or not all groups"
     with open_latents(file) as found:
         about, where = found.about, printable(shown(found.path))
         if not is_hash_of(model, about.sha256): raise BadInput(f"{where} holds latents of another model: encode anew")
@@ -286,6 +295,6 @@ def labelled_noise(model:NVAE, file, label:str)->Iterator: # yields G tensors (B
             if len(zs[0]): yield zs if about.space == 'noise' else prior_noise(model, zs)
 
 def _labels(about):
-    "Which there are"
+    "The labels of a file, in words"
     known = sorted(set(about.labels) - {''})
     return f'it has {named(known, 8)}' if known else 'it has none: its images lay in no sub-folders'

@@ -35,7 +35,7 @@ SPACES = 'z', 'noise'
 
 def count_kept(cfg:ModelConfig, n_groups:int|None=None, # K; None: all groups
                least:int=0)->int:
-    "How many of the coarsest groups are kept; raises `BadInput` where the model hasn't so many"
+    "How many of the coarsest groups are kept; raises `BadInput` if the model has fewer"
     G = cfg.total_groups
     K = G if n_groups is None else n_groups
     if not least <= K <= G: raise BadInput(f"{K} groups can't be taken from an image: this model has {G}")
@@ -46,8 +46,8 @@ class Latents(Sequence):
     "Latents of N images; as a sequence, its groups, coarse to fine"
     zs: list                                    # K tensors (N, z, h, w), of the coarsest groups
     names: list = field(default_factory=list)   # of the N images' files, where they come from files
-    labels: list = field(default_factory=list)  # of the N images: the sub-folders that they lay in
-    skipped: list = field(default_factory=list) # names of files that were no images
+    labels: list = field(default_factory=list)  # of the N images: the sub-folders of their files
+    skipped: list = field(default_factory=list) # names of files that aren't images
     space: str = 'z'                            # or 'noise'
 
     def __len__(self): return len(self.zs)
@@ -55,11 +55,11 @@ class Latents(Sequence):
 
     @property
     def n_images(self)->int:
-        "N"
+        "Number of images, N"
         return len(self.zs[0])
 
-    def flat(self, n_groups:int|None=None)->torch.Tensor: # K; None: all that are here → (N, D), on the CPU
-        "One row per image: the K coarsest groups side by side; raises `BadInput` for more than there are"
+    def flat(self, n_groups:int|None=None)->torch.Tensor: # K; None: all groups here → (N, D), on the CPU
+        "One row per image: the K coarsest groups side by side; raises `BadInput` for more groups than there are"
         K = len(self.zs) if n_groups is None else n_groups
         if not 1 <= K <= len(self.zs): raise BadInput(f"{K} groups asked for, but latents of {len(self.zs)} are here")
         rows = [z.flatten(1).cpu() for z in self.zs[:K]]
@@ -67,7 +67,7 @@ class Latents(Sequence):
 
     @classmethod
     def from_flat(cls, rows, cfg:ModelConfig, **more)->'Latents': # (N, D), an array too; as for the class
-        "What `flat` was given; raises `BadInput` for rows that don't end where a group does"
+        "The latents whose `flat` gives these rows; raises `BadInput` for rows that don't end where a group does"
         rows, sizes = torch.as_tensor(rows), group_sizes(cfg)
         ends = np.cumsum(sizes).tolist()
         if rows.dim() != 2 or rows.shape[1] not in ends:
@@ -80,11 +80,11 @@ class Latents(Sequence):
         return cls(zs, **more)
 
 def group_sizes(cfg:ModelConfig)->list: # G numbers, coarse to fine
-    "How many latent variables each group has"
+    "Number of latent variables in each group"
     return [int(np.prod(shape)) for shape in cfg.latent_shapes]
 
 def variable_places(cfg:ModelConfig, n_groups:int|None=None)->np.ndarray: # K; None: all → int32 (D, 4)
-    "Which variable each column of `flat` is: its group, channel, row and column; raises `BadInput` for K beyond all"
+    "Group, channel, row and column of each column of `flat`; raises `BadInput` if the model has fewer than K groups"
     tables = []
     for g, shape in enumerate(cfg.latent_shapes[:count_kept(cfg, n_groups, 1)]):
         inside = np.indices(shape).reshape(3, -1).T
@@ -95,24 +95,24 @@ def variable_places(cfg:ModelConfig, n_groups:int|None=None)->np.ndarray: # K; N
 AT_ONCE = 256 # images that go through the network together, and files of one part
 
 class ImagePart(NamedTuple):
-    "Some images"
+    "Some images, with names and labels where they come from files"
     x: torch.Tensor     # (n, C, H, W) in [0, 1]
     names: Sequence = ()   # n, or none
     labels: Sequence = ()  # n, or none
-    skipped: Sequence = () # files that were no images
+    skipped: Sequence = () # files that aren't images
 
 class ImageParts(NamedTuple):
-    "Images that come in parts, each the same whenever it is asked for"
-    sizes: list    # of each part, files that are no images counted too
+    "Images in parts that can be read again, each time the same"
+    sizes: list    # of each part; files that aren't images count too
     part: Callable # number → `ImagePart`
-    key: list      # plain values, which tell these images from others
-    others: Sequence = () # names of what was no file
-    names: Sequence = ()  # of all images, files that are none counted too
+    key: list      # plain values that identify these images
+    others: Sequence = () # names of what isn't a file
+    names: Sequence = ()  # of all images, and of files that aren't images
     labels: Sequence = () # likewise: the sub-folders, where they come from files
     image: Callable | None = None # place among the names → (1, C, H, W)
 
 def parts_of_files(where, m:ModelConfig)->ImageParts: # a folder, an image file, or several files
-    "Image files as the model would see them; raises `BadInput` where there is no folder, or no file"
+    "Image files in parts, prepared for a model; raises `BadInput` if there is no such folder, or no file"
     files = image_files(where)
     some = [slice(start, start + AT_ONCE) for start in range(0, len(files.paths), AT_ONCE)]
     sizes = [len(files.paths[part]) for part in some]
@@ -124,15 +124,15 @@ def parts_of_files(where, m:ModelConfig)->ImageParts: # a folder, an image file,
                       files.names, files.labels, lambda i: read_image(files.paths[i], m, files.names[i]))
 
 class ImageFiles(NamedTuple):
-    "Image files of a person"
+    "Paths, names and labels of image files"
     paths: list
     names: list  # below the folder, or as they were given
-    labels: list # the sub-folders that they lie in; of single files, their folders
+    labels: list # their sub-folders; of single files, their folders
     root: str    # the folder; empty for single files
-    others: list # names of what is no file
+    others: list # names of what isn't a file
 
 def image_files(where)->ImageFiles: # a folder, an image file, or several files
-    "The files that are meant; raises `BadInput` where there is no folder, or no file"
+    "The files that a path, or a list of paths, names; raises `BadInput` if there is no such folder, or no file"
     several = list(where) if isinstance(where, (list, tuple)) else [where]
     paths = [given_path(one) for one in several]
     if len(paths) == 1 and paths[0].is_dir(): return _files_of_folder(paths[0])
@@ -154,7 +154,7 @@ def _files_of_folder(root):
     return ImageFiles([root / name for name in names], names, labels, str(root.resolve()), others)
 
 def _read_some(files, some, m)->ImagePart: # some: a slice of the files
-    "Those files as images, several at once"
+    "Some of the files as images, read by several threads"
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         images = list(pool.map(partial(_image_or_none, m=m), files.paths[some]))
     found, names, labels, skipped = [], [], [], []
@@ -174,7 +174,7 @@ def _image_or_none(path, m):
     except BadInput: return None
 
 def parts_of_batches(batches:Batches, what:str)->ImageParts: # the data set's name
-    "The images of one split of the data, numbered"
+    "The images of one split of the data in parts, with numbers as names"
     numbers = [batches.indices(0, step).tolist() for step in range(len(batches))]
     sizes = [len(some) for some in numbers]
     names = [[f'{what}/{number:06d}' for number in some] for some in numbers]
@@ -187,7 +187,7 @@ def parts_of_batches(batches:Batches, what:str)->ImageParts: # the data set's na
     return ImageParts(sizes, part, [what, batches.pixels.info.get('sha256')], names=list(chain(*names)), image=image)
 
 def image_parts(images, m:ModelConfig): # as for `encode_images`; yields `ImagePart`
-    "Images from anywhere"
+    "Parts of images from a tensor, batches, another loader, a folder or files"
     if isinstance(images, torch.Tensor):
         for x in images.split(AT_ONCE): yield ImagePart(x)
     elif _are_files(images):
@@ -208,7 +208,7 @@ def _are_files(images):
 # %% ../../nbs/4_using/00_encode.ipynb #00-encode-n008
 @torch.no_grad()
 def infer_latents(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
-                  noise:list,                 # G tensors (B, z, h, w): of the draws; zeros give the means
+                  noise:list,                 # G tensors (B, z, h, w) for the draws; zeros give the means
                   space:str='z')->list:       # or 'noise' → G tensors (B, z, h, w)
     "Latents of one batch, or the noise that gives those; raises `BadInput` for images that aren't the model's"
     maps, found = model.read(x.to(model.start)), []
@@ -222,7 +222,7 @@ def infer_latents(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
     return found
 
 def posterior_noise(cfg:ModelConfig, seed:int|None=None)->Callable: # None: zeros, which give the posterior's means
-    "A function n → the noise of the next n images: that of `draw_noise`, however it is divided"
+    "A function n → the noise of the next n images, the same as `draw_noise` gives for all of them at once"
     if seed is None: return lambda n: [torch.zeros(n, *shape) for shape in cfg.latent_shapes]
     rows = noise_in_parts(cfg, sys.maxsize, seed, 1)
     def take(n):
@@ -231,7 +231,7 @@ def posterior_noise(cfg:ModelConfig, seed:int|None=None)->Callable: # None: zero
     return take
 
 def check_space(space:str):
-    "Raises `BadInput` for what is neither z nor noise"
+    "Raises `BadInput` for a space that is neither z nor noise"
     if space not in SPACES: raise BadInput(f"space: '{space}' is not one of {', '.join(SPACES)}")
 
 def encode_images(model:NVAE, images,    # (N, C, H, W) in [0, 1]; `Batches` or another loader; a folder; image files
@@ -241,7 +241,7 @@ def encode_images(model:NVAE, images,    # (N, C, H, W) in [0, 1]; `Batches` or 
                   batch_size:int=AT_ONCE, # images in memory at once, beside those that are given
                   progress:bool=False,   # a bar with the time left, where the number of images is known
                  )->Latents:             # K tensors (N, z, h, w); from files on the CPU, with names and labels
-    "Images as latents, or as the noise that gives those; raises `BadInput` for images that aren't the model's, or none"
+    "Images as latents, or as their noise; raises `BadInput` if there are none, or their shape isn't the model's"
     check_space(space)
     K, take = count_kept(model.cfg, n_groups, 1), posterior_noise(model.cfg, seed)
     is_tensor, batches = isinstance(images, torch.Tensor), []
@@ -261,7 +261,7 @@ def encode_images(model:NVAE, images,    # (N, C, H, W) in [0, 1]; `Batches` or 
     return found
 
 def _n_of(images)->Any: # None where it isn't known
-    "How many images a bar is to expect"
+    "Number of images, for the progress bar"
     if isinstance(images, Batches): return images.n_images
     return len(images) if isinstance(images, torch.Tensor) else None
 
@@ -270,12 +270,12 @@ embed = encode_images # its name in 0.1
 # %% ../../nbs/4_using/00_encode.ipynb #00-encode-n010
 @torch.no_grad()
 def decode_images(model:NVAE, latents,     # `Latents`, or K tensors (N, z, h, w) of the coarsest groups
-                  space:str|None=None,     # None: as the latents say, else z
+                  space:str|None=None,     # None: that of the `Latents`, else z
                   temperature=0.0,         # of the other groups; 0: their prior's means
                   seed:int=0,              # of their noise
                   batch_size:int=AT_ONCE,  # images at a time
                  )->torch.Tensor:          # (N, C, H, W) in [0, 1]
-    "Latents as images, the likelihood's mean; raises `BadInput` for tensors of other shapes than the model's"
+    "Images for latents, the likelihood's mean; raises `BadInput` for tensors of other shapes than the model's"
     meant:str = space or getattr(latents, 'space', 'z')
     check_space(meant)
     cfg, zs = model.cfg, list(latents)
@@ -291,7 +291,7 @@ def decode_images(model:NVAE, latents,     # `Latents`, or K tensors (N, z, h, w
 
 def decode_part(model:NVAE, zs, # G tensors (B, z, h, w): latents or noise of the K coarsest groups, noise of the others
                 n_groups:int, space:str)->torch.Tensor: # K; 'z' or 'noise' → (B, C, H, W) in [0, 1]
-    "One batch of latents as images"
+    "Images for one batch of latents"
     groups: Any = model.groups
 
     def choose(g, h):
@@ -304,12 +304,12 @@ unembed = decode_images # its name in 0.1
 
 # %% ../../nbs/4_using/00_encode.ipynb #14-explore-017
 def one_by_one(cfg:ModelConfig, groups=None)->list: # groups: a number, 'scale N', several of these, or None: all
-    "The names of groups, each by itself"
+    "A list of group names, from one name, several, or None for all groups"
     if groups is None: return list(range(cfg.total_groups))
     return [groups] if isinstance(groups, (int, str)) else list(groups)
 
 def groups_named(cfg:ModelConfig, groups=None)->list: # groups: as in `one_by_one` → group numbers, ascending
-    "The groups that are meant; raises `BadInput` for those that aren't there"
+    "The numbers of the groups that are named; raises `BadInput` for names that the model doesn't have"
     known = {str(g): [g] for g in range(cfg.total_groups)}
     for g, scale in enumerate(cfg.scale_of_group):
         known.setdefault(f'scale {scale}', []).append(g)
@@ -323,7 +323,7 @@ def groups_named(cfg:ModelConfig, groups=None)->list: # groups: as in `one_by_on
     return sorted(meant)
 
 # %% ../../nbs/4_using/00_encode.ipynb #15-evaluate-018
-ACTIVE = .01 # variance from which on a latent variable counts as active
+ACTIVE = .01 # variance above which a latent variable is active
 
 class Moments:
     "Variance of every latent variable over a stream of images"
@@ -331,7 +331,7 @@ class Moments:
         self.n, self.sums, self.squares = 0, torch.zeros(()), torch.zeros(())
 
     def add(self, noise:list): # G tensors (B, z, h, w)
-        "Some more images"
+        "Include some more images"
         groups = [e.double().flatten(1) for e in noise]
         self.sizes = [group.shape[1] for group in groups]
         images = torch.cat(groups, 1)
@@ -340,7 +340,7 @@ class Moments:
         self.squares = self.squares.to(images) + images.square().sum(0)
 
     def active(self)->list: # of each group
-        "Shares of variables that are active"
+        "Share of active variables in each group"
         mean = self.sums / self.n
         variance = (self.squares - self.sums * mean) / max(1, self.n - 1)
         return [group.double().mean().item() for group in (variance > ACTIVE).split(self.sizes)]

@@ -21,23 +21,23 @@ from .encode import Latents, decode_images, encode_images, variable_places
 
 # %% ../../nbs/4_using/07_features.ipynb #07-features-n012
 class LatentsTransformer(TransformerMixin, BaseEstimator):
-    "scikit-learn's view of a trained model: images to rows of latents and back; raises `BadInput` for other images"
+    "A trained model as a scikit-learn step: images to rows of latents and back; raises `BadInput` for other images"
     def __init__(self, model='demo',   # a `.model` or `.checkpoint`, `demo`, or a loaded model (which clones then copy)
                  n_groups=None,        # K, the coarsest groups that are kept; None: all
                  space='z',            # or 'noise'
                  batch_size=64,        # images at a time
-                 device=None):         # where a file is loaded; None: the best there is
+                 device=None):         # where a file is loaded; None: the fastest there is
         self.model, self.n_groups, self.space = model, n_groups, space
         self.batch_size, self.device = batch_size, device
 
     def __sklearn_tags__(self):
-        "What scikit-learn asks of every step: here, that rows of latents have 32 bits"
+        "Tell scikit-learn that rows of latents are float32"
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ['float32']
         return tags
 
     def fit(self, X, y=None): # images (N, C·H·W) or (N, C, H, W) in [0, 1]; y is not used
-        "Load the model; nothing is learnt"
+        "Load the model and check the images; nothing is learnt"
         X = self._checked(X, reset=True)
         self.model_ = self.model if isinstance(self.model, NVAE) else load_model(self.model, self.device)
         self._images(X[:1])
@@ -46,11 +46,11 @@ class LatentsTransformer(TransformerMixin, BaseEstimator):
         return self
 
     def _checked(self, X, reset)->Any: # → an array
-        "Finite numbers of 32 bits"
+        "Images as finite float32 numbers"
         return validate_data(self, X, reset=reset, allow_nd=True, dtype=np.float32)
 
     def _images(self, X)->torch.Tensor: # → (N, C, H, W)
-        "Rows as the model's images"
+        "Rows of pixels as images of the model's shape"
         cfg = self.model_.cfg
         shape = cfg.image_channels, *cfg.size
         if X.shape[1:] not in (shape, (int(np.prod(shape)),)):
@@ -60,35 +60,35 @@ class LatentsTransformer(TransformerMixin, BaseEstimator):
         return torch.from_numpy(np.ascontiguousarray(X).reshape(-1, *shape))
 
     def transform(self, X)->np.ndarray: # as for `fit` → float32 (N, D)
-        "The means of the images' posteriors, a row for each image"
+        "The means of the posteriors, one row for each image"
         check_is_fitted(self)
         images = self._images(self._checked(X, reset=False))
         latents = encode_images(self.model_, images, self.space, None, self.n_groups, self.batch_size)
         return latents.flat().numpy()
 
     def inverse_transform(self, X)->np.ndarray: # (N, D) → as `fit` was given
-        "Images of rows of latents; what the kept groups don't say is the prior's mean. Raises `BadInput` for another D"
+        "Rows of latents back to images, with the prior's mean for groups left out; raises `BadInput` for another D"
         check_is_fitted(self)
         latents = Latents.from_flat(np.asarray(X, np.float32), self.model_.cfg, space=self.space)
         images = decode_images(self.model_, latents, batch_size=self.batch_size)
         return images.cpu().numpy().reshape(-1, *self.image_shape_)
 
     def get_feature_names_out(self, input_features=None)->np.ndarray: # (D,) texts
-        "Which variable each column is: group0_channel3_row1_column2"
+        "The variable of each column, as in group0_channel3_row1_column2"
         check_is_fitted(self)
         words = 'group{}_channel{}_row{}_column{}'
         return np.array([words.format(*place) for place in self.places_], object)
 
 # %% ../../nbs/4_using/07_features.ipynb #07-features-n027
 def check_kl_per_variable(model:NVAE):
-    "Raises `BadInput` for flows in the posterior alone, where the KL isn't a sum over variables"
+    "Raises `BadInput` for a model with flows in its posterior alone, whose KL isn't a sum over variables"
     if model.cfg.n_flows and not model.cfg.flows_in_prior:
         raise BadInput("this model has flows in its posterior alone: its KL is not a sum over variables, "
                        "so none of them can be said to carry most")
 
 @torch.no_grad()
 def variable_kls(model:NVAE, x:torch.Tensor)->list: # images (B, C, H, W) in [0, 1] → G tensors (z, h, w), nats
-    "KL of each latent variable at the posterior's means, averaged over images; raises `BadInput` for other images"
+    "KL of each latent variable, averaged over images; groups above are at their posterior's mean. Raises `BadInput`"
     check_kl_per_variable(model)
     maps, kls = model.read(x.to(model.start)), []
     groups: Any = model.groups
@@ -102,7 +102,7 @@ def variable_kls(model:NVAE, x:torch.Tensor)->list: # images (B, C, H, W) in [0,
     return kls
 
 def keep_most(kls:list, share:float)->list: # G tensors (z, h, w), nats; in (0, 1] → G masks (z, h, w)
-    "Which variables are that share of all that has the highest KL"
+    "Masks of the variables with the highest KL, which are that share of all"
     values = torch.cat([kl.flatten() for kl in kls])
     n = max(1, round(share * len(values)))
     kept = torch.zeros(len(values), dtype=torch.bool, device=values.device)
@@ -113,7 +113,7 @@ def keep_most(kls:list, share:float)->list: # G tensors (z, h, w), nats; in (0, 
 @torch.no_grad()
 def rebuild(model:NVAE, x:torch.Tensor, # images (B, C, H, W) in [0, 1]
             kept:list)->torch.Tensor:   # G masks (z, h, w) → (B, C, H, W) in [0, 1]
-    "Images from some of their latent variables, the prior's means for the others; raises `BadInput` for other images"
+    "Images from some of their latent variables, with the prior's mean for the others; raises `BadInput`"
     check_kl_per_variable(model)
     maps = model.read(x.to(model.start))
     groups: Any = model.groups

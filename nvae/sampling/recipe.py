@@ -33,17 +33,17 @@ from .sample import are_finite, draw_images
 from .statistics import estimate_statistics, using_statistics
 
 # %% ../../nbs/engine/sharing/00_recipe.ipynb #14b-recipe-007
-CLOSED:Any = dict(extra='forbid', allow_inf_nan=False) # pydantic's, where a file says these records
+CLOSED:Any = dict(extra='forbid', allow_inf_nan=False) # pydantic's settings for records in files
 Images = Annotated[int, Field(ge=1, le=MOST_IMAGES)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 PerScale = Annotated[tuple[Temperature, ...], Field(min_length=1, max_length=12)]
 
 @dataclass(frozen=True)
 class Start:
-    "Images whose noise a batch begins with, in place of a seed's"
+    "Images whose noise a batch starts from, instead of a seed's"
     __pydantic_config__ = CLOSED
-    images: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)] # as `as_text` gives them
-    sampled: bool = False   # their latents are drawn from the posterior; else they are its means
+    images: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)] # made by `as_text`
+    sampled: bool = False   # draw their latents from the posterior, instead of taking its means
     n_coarse: Annotated[int, Field(ge=0, le=12)] | None = None # of two: coarse scales of the first; the others: second
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Passage:
 
 @dataclass(frozen=True)
 class Recipe:
-    "What images depend on, besides the model"
+    "Everything that images depend on, besides the model"
     __pydantic_config__ = CLOSED
     seed: Seed = 0
     n: Images = 9                   # images in the batch
@@ -64,20 +64,20 @@ class Recipe:
     iterations: Annotated[int, Field(ge=0, le=MOST_ITERATIONS)] = 20 # BatchNorm re-estimation passes
     pixels: Literal['mean', 'sample'] = 'mean'
     changes: Annotated[tuple[Change, ...], Field(max_length=400)] = () # made one after the other
-    variants_of: Annotated[int, Field(ge=0, lt=MOST_IMAGES)] | None = None # all images begin as this one of the seed's
-    difference: Annotated[float, Field(ge=0, le=1000)] = 0. # show what changed, so many times amplified; 0: the image
-    index: int | None = None        # the image that is meant; None: the whole batch
+    variants_of: Annotated[int, Field(ge=0, lt=MOST_IMAGES)] | None = None # all images start as this one of the seed's
+    difference: Annotated[float, Field(ge=0, le=1000)] = 0. # show the change, amplified by this factor; 0: the image
+    index: int | None = None        # number of the image in the batch; None: the whole batch
     statistics_seed: Seed | None = None # of the re-estimation; None: `seed`
-    start: Start | None = None      # images to begin with; None: the seed's noise
-    passage: Passage | None = None  # from one of `start` to the other: the first, n − 2 steps, the second
+    start: Start | None = None      # images to start from; None: the seed's noise
+    passage: Passage | None = None  # between the images of `start`: the first, n − 2 steps, the second
     walk: bool = False              # the images are frames of a round trip through the noise of the one change
-    restoration: Restoration | None = None # an image to restore; the images are its answers, at its own size
-    desk: Desk | None = None        # the noise is put together by hand; A and B are the images of `start`
-    slides: Annotated[tuple[Slide, ...], Field(max_length=400)] = () # the one image slides along directions
-    method: int = field(default=METHOD, compare=False) # by which it was drawn
+    restoration: Restoration | None = None # an image to restore; the images are answers, at its own size
+    desk: Desk | None = None        # noise put together by hand; A and B are the images of `start`
+    slides: Annotated[tuple[Slide, ...], Field(max_length=400)] = () # moves of the one image along directions
+    method: int = field(default=METHOD, compare=False) # of drawing
 
     def __post_init__(self):
-        "Raises `BadInput` for what can't be drawn, or only by a newer version of nvae"
+        "Raises `BadInput` for values that can't be drawn, or only by a newer version of nvae"
         if self.n < 1: raise BadInput(f"{self.n} images can't be drawn; ask for at least 1")
         if self.n > MOST_IMAGES: raise BadInput(f"{self.n} images can't be drawn at once; at most {MOST_IMAGES} can")
         if self.index is not None and not 0 <= self.index < self.n:
@@ -105,18 +105,18 @@ class Recipe:
 
     @property
     def from_one(self)->bool:
-        "All images begin as one and the same"
+        "Whether all images start from the same noise"
         return self.start is not None or self.desk is not None or self.variants_of is not None
 
     @property
     def beginning(self)->'Recipe':
-        "Of variants and walks: what their first walk down the groups depends on"
+        "The part of a recipe on which the unchanged image of variants and walks depends"
         n = 1 if self.from_one else self.n
         return replace(self, n=n, changes=(), slides=(), difference=0., index=None, walk=False, pixels='mean')
 
     @property
     def estimation(self)->tuple:
-        "What BatchNorm's statistics depend on: arguments of `estimate_statistics`"
+        "The arguments of `estimate_statistics` for this recipe"
         seed = self.seed if self.statistics_seed is None else self.statistics_seed
         return self.temperature, self.iterations, seed
 
@@ -125,7 +125,7 @@ class Recipe:
         return [replace(self, index=i) for i in range(self.n)] if self.index is None else [self]
 
     def plain(self)->dict:
-        "Plain values, as they come back from JSON; what earlier versions didn't know is left out where it is None"
+        "Plain values, as they come back from JSON; fields that earlier versions lacked are left out if empty"
         values = asdict(self)
         for name in ('restoration', 'desk'):
             if values[name] is None: del values[name]
@@ -134,17 +134,17 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, d:dict)->'Recipe':
-        "A recipe from what `plain` made of one; raises `BadInput` for other values, and for those of a newer version"
+        "A recipe from the values of `plain`; raises `BadInput` for others, and for those of a newer version"
         known = isinstance(d, dict) and d.keys() >= {'seed', 'n'}
         if not known: raise BadInput(f"{NO_RECIPE}: {printable(repr(d), 80)}")
         try:
-            return TypeAdapter(cls).validate_python({'method': 1, **d}) # methods weren't counted from the beginning
+            return TypeAdapter(cls).validate_python({'method': 1, **d}) # recipes without a method are of method 1
         except ValidationError as error: raise BadInput(_trouble_with(error.errors()[0])) from None
 
 NO_RECIPE = 'this is no recipe that nvae wrote'
 
 def _trouble_with(error)->str: # the first of pydantic's
-    "What is wrong with a recipe in a file"
+    "A message about what is wrong with a recipe in a file"
     place = '.'.join(printable(part, 40) for part in error['loc'])
     if error['type'] == 'unexpected_keyword_argument':
         return f"this was drawn by a newer nvae, whose recipes have a value '{place}': install that version"
@@ -153,16 +153,16 @@ def _trouble_with(error)->str: # the first of pydantic's
 
 # %% ../../nbs/engine/sharing/00_recipe.ipynb #14b-recipe-010
 def blanked(images:torch.Tensor)->torch.Tensor: # (n, C, H, W)
-    "Images with those replaced by grey that hold a number that isn't finite; these are counted in a warning"
+    "Images, those with NaN or infinity replaced by grey; a warning counts these"
     return torch.where(are_finite(images, 'left grey')[:, None, None, None], images, .5)
 
 class ImageText(str):
-    "An image for a recipe: a PNG in base64, and beside it the pixels where they were just read for a model"
+    "An image for a recipe: a PNG in base64, with the pixels beside it if they were just read for a model"
     pixels: torch.Tensor | None = None # (1, C, H, W) in [0, 1]
     cfg: ModelConfig | None = None     # of the model
 
-def as_text(x:torch.Tensor,            # one image (1, C, H, W) in [0, 1]
-            cfg:ModelConfig|None=None, # whose levels its pixels are on, so that they can be kept beside the text
+def as_text(x:torch.Tensor,            # an image (1, C, H, W) in [0, 1]
+            cfg:ModelConfig|None=None, # of a model with the same pixel levels, to keep the pixels beside the text
            )->ImageText:
     "An image for a recipe: a PNG in base64"
     text = ImageText(base64.b64encode(png(to_pil(x))).decode())
@@ -170,7 +170,7 @@ def as_text(x:torch.Tensor,            # one image (1, C, H, W) in [0, 1]
     return text
 
 def from_text(text:str, cfg:ModelConfig)->torch.Tensor: # (1, C, H, W) in [0, 1]
-    "The image again, every level the same; raises `BadInput` where it is none"
+    "The image of a text, with the same levels; raises `BadInput` if it is no image"
     if isinstance(text, ImageText) and text.pixels is not None and text.cfg == cfg: return text.pixels
     try:
         content = base64.b64decode(text)
@@ -179,7 +179,7 @@ def from_text(text:str, cfg:ModelConfig)->torch.Tensor: # (1, C, H, W) in [0, 1]
     return read_image(content, cfg, 'the image that the recipe begins with')
 
 def _start_noise(model, r):
-    "The noise of what a recipe begins with: a batch, one of the seed's images, an image, or several mixed"
+    "The noise that a recipe starts from: of a batch, one of the seed's images, an image, or several mixed"
     images = _encoded(model, r) if r.start else []
     if r.desk is not None: return desk_noise(model.cfg, r.desk, dict(zip('AB', images)))
     if images and r.start.n_coarse is None: return images[0]
@@ -188,13 +188,13 @@ def _start_noise(model, r):
     return [e[-1:] for e in draw_noise(model.cfg, r.variants_of + 1, r.seed)]
 
 def _encoded(model, r)->list:
-    "The noise of the images that a recipe begins with"
+    "The noise of the images that a recipe starts from"
     seed = r.seed if r.start.sampled else None
     images = [from_text(text, model.cfg) for text in r.start.images]
     return [encode_images(model, image, 'noise', seed).zs for image in images]
 
 def _begun(model, r, kept):
-    "That noise and the walk down it, from `kept` where it is there; one is kept"
+    "The noise that a recipe starts from and its states, from `kept` if they are there; one pair is kept"
     if r.beginning not in kept:
         noise = _start_noise(model, r)
         kept.clear()
@@ -208,32 +208,32 @@ def _batch(model, r):
     return torch.cat(images)
 
 def _passage(model, r):
-    "The two images, and the steps between them"
+    "Two images, and the steps between them"
     a, b = (from_text(text, model.cfg) for text in r.start.images)
     seed = r.seed if r.start.sampled else None
     return interpolate(model, a, b, r.n - 2, r.passage.space, r.passage.path, r.passage.groups, seed)
 
 def _variants(model, r, noise, above):
-    "Changed images, or what was changed"
+    "Changed images, or the amplified changes"
     changed = partial(resample, model, noise, temperature=r.temperature, pixels=r.pixels, seed=r.seed, above=above)
     images = blanked(changed(r.changes, r.n))
     return difference(images, blanked(changed(())), r.difference) if r.difference else images
 
 def _slid(model, r, noise, above):
-    "The image after it has slid along directions"
+    "An image moved along directions"
     amounts = torch.ones(r.n)
     return slide(model, noise, total_of(model, r.slides), amounts, None, r.temperature, r.pixels, r.seed, above)
 
 def _walk(model, r, noise, above):
-    "Frames of a round trip through the noise of the one change"
+    "Frames of a round trip through the noise of a change"
     change = r.changes[0]
     return noise_walk(model, noise, change.groups, r.n, temperature=r.temperature, pixels=r.pixels, above=above,
                       strength=change.strength, seed=change.seed, cell=change.cell)
 
 def drawn(model:NVAE, r:Recipe,
-          kept:dict|None=None, # what a recipe begins with, for those that begin alike; empty it for other statistics
+          kept:dict|None=None, # a cache for recipes that start alike; empty it when the statistics change
          )->torch.Tensor:      # (n, C, H, W) in [0, 1]
-    "The whole batch of a recipe, with the statistics that the model has"
+    "The whole batch of a recipe, with the present statistics of the model"
     if r.kind == 'batch': return blanked(_batch(model, r))
     if r.kind == 'passage': return blanked(_passage(model, r))
     if r.restoration: return blanked(answers(model, r.restoration, r.n, r.temperature, r.seed))
@@ -243,21 +243,21 @@ def drawn(model:NVAE, r:Recipe,
     return _variants(model, r, noise, above)
 
 def draw(model:NVAE, recipe:Recipe,
-         statistics:dict|None=None, # from `estimate_statistics` of its `estimation`, to save doing it again
-        )->torch.Tensor:       # (n, C, H, W) in [0, 1]; one image where the recipe has an index
-    "The images of a recipe, always drawn as the whole batch"
+         statistics:dict|None=None, # of `estimate_statistics` for its `estimation`; None: computed here
+        )->torch.Tensor:       # (n, C, H, W) in [0, 1]; one image if the recipe has an index
+    "The images of a recipe, computed as the whole batch"
     with using_statistics(model, statistics or estimate_statistics(model, *recipe.estimation)):
         return _meant(drawn(model, recipe), recipe)
 
 def _meant(images, r):
-    "Of a batch, the image that is meant, or all"
+    "The image of a batch at the recipe's index, or all"
     return images if r.index is None else images[r.index:r.index + 1]
 
 # %% ../../nbs/engine/sharing/00_recipe.ipynb #14b-recipe-015
-MOST_PIXELS = 2**27 # of one picture; Pillow opens no larger one again
+MOST_PIXELS = 2**27 # of one picture; Pillow doesn't open larger ones
 
 def _refuse_too_many(recipes, cfg):
-    "Raises `BadInput` for more images than one picture holds, or of several sizes"
+    "Raises `BadInput` for more images than a picture may hold, or of several sizes"
     if len({r.restoration for r in recipes}) > 1: raise BadInput("a restored image has a picture for itself")
     height, width = cfg.size
     n = sum(r.n for r in {replace(r, index=None) for r in recipes})
@@ -265,9 +265,9 @@ def _refuse_too_many(recipes, cfg):
     if n > most: raise BadInput(f"{n} images of {height}×{width} in one picture; at most {most} are possible")
 
 def draw_all(model:NVAE, recipes:list,
-             statistics=None, # recipe → what `draw` lends BatchNorm; None: estimated, once for all that need the same
+             statistics=None, # function: recipe → statistics for `draw`; None: estimated, once for equal settings
             )->torch.Tensor:  # (N, C, H, W) in [0, 1]
-    "The images of several recipes, one after the other; raises `BadInput` for more than one picture holds"
+    "The images of several recipes, one after the other; raises `BadInput` for more than a picture may hold"
     _refuse_too_many(recipes, model.cfg)
     estimated = cache(lambda *estimation: estimate_statistics(model, *estimation))
     batches, images = {}, []
@@ -284,13 +284,13 @@ def with_variants(image:Recipe, change:Change, n:int, difference:float=0.)->list
     first = replace(image, n=1, variants_of=0)
     return [first, replace(first, n=n, changes=(change,), difference=difference)]
 
-def explore_recipes(cfg:ModelConfig, groups=None, # a row for each of these, as in `groups_named`; None: every group
-                    n:int=6,                      # variants per row …
-                    strength:float=1., cell:tuple|None=None, difference:float=0., # … and what is done to them
-                    image:Recipe=Recipe(n=1),     # whose first image is explored
+def explore_recipes(cfg:ModelConfig, groups=None, # a row for each, as in `groups_named`; None: every group
+                    n:int=6,                      # variants per row
+                    strength:float=1., cell:tuple|None=None, difference:float=0., # of `Change` and `Recipe`
+                    image:Recipe=Recipe(n=1),     # its first image is explored
                     fresh:int|None=None,          # seed of the fresh noise; None: that of the image
                    )->tuple[list, dict]:          # recipes, arguments of `image_grid`
-    "A picture of one image and its variants, row by row; raises `BadInput` for groups that aren't there"
+    "The recipes of one image and its variants, row by row; raises `BadInput` for groups that don't exist"
     recipes, labels = [], []
     for name in one_by_one(cfg, groups):
         change = Change(tuple(groups_named(cfg, name)), strength, image.seed if fresh is None else fresh, cell)

@@ -17,7 +17,7 @@ from .statistics import estimate_statistics, using_statistics
 
 # %% ../../nbs/3_learning/04_sample.ipynb #13-sampling-n000
 def picture_of(model:NVAE, params:torch.Tensor, temperature, pixels:str, seed:int)->torch.Tensor: # (n, C, H, W)
-    "The picture that the head's output is, its pixels (where drawn) at the temperature of the largest scale"
+    "The images for the head's output; pixels, where drawn, at the temperature of the largest scale"
     finest = group_temperatures(model.cfg, temperature)[-1]
     px = model.likelihood(params, finest)
     return px.picture(pixels, seed)
@@ -26,8 +26,8 @@ def picture_of(model:NVAE, params:torch.Tensor, temperature, pixels:str, seed:in
 def draw_images(model:NVAE, noise:list, # G tensors (n, z, h, w), coarse to fine
                 temperature=1.0, pixels:str='mean', seed:int=0, # of the pixels
                 batch_size:int=64,      # images at a time
-               )->torch.Tensor:         # (n, C, H, W) in [0, 1], not all of them finite perhaps
-    "Images for given noise, with the statistics the model has"
+               )->torch.Tensor:         # (n, C, H, W) in [0, 1]; some may be non-finite
+    "Images for given noise, with the BatchNorm statistics that the model has"
     images = []
     for part in zip(*(e.split(batch_size) for e in noise)):
         params = model.generate(temperature=temperature, noise=list(part)).params
@@ -35,9 +35,9 @@ def draw_images(model:NVAE, noise:list, # G tensors (n, z, h, w), coarse to fine
     return torch.cat(images)
 
 def are_finite(images:torch.Tensor, # (n, C, H, W)
-               done:str,            # with the others: 'left out'
-              )->torch.Tensor:      # (n,)
-    "Of each image: is there no number in it that isn't finite? The others are counted in a warning"
+               done:str,            # what happens to the others, for the warning: 'left out'
+              )->torch.Tensor:      # (n,) of bool
+    "Which images are finite in every value; a warning counts those that aren't"
     finite = images.flatten(1).isfinite().all(1)
     if lost := len(images) - int(finite.sum()):
         warnings.warn(f"{lost} of {len(images)} images aren't finite and were {done}; "
@@ -47,11 +47,11 @@ def are_finite(images:torch.Tensor, # (n, C, H, W)
 def sample_images(model:NVAE, n:int=9,
                   temperature=1.0, # one number in 0–2, or one per scale, coarse to fine
                   iterations:int=20,   # BatchNorm re-estimation passes; 0: the stored statistics
-                  seed:int=0,          # of the latents (and of re-estimation and pixels)
+                  seed:int=0,          # of the latents' noise (and of re-estimation and pixels)
                   pixels:str='mean',   # or 'sample'
-                  statistics:dict|None=None, # from `estimate_statistics`, to save doing it again
+                  statistics:dict|None=None, # from `estimate_statistics`, if they have been estimated already
                  )->torch.Tensor:      # (n, C, H, W) in [0, 1]; those that aren't finite are left out
-    "Unpicked samples from the prior; the model is unchanged afterwards. Raises `BadInput` for n < 1"
+    "Samples from the prior, with re-estimated statistics; the model is unchanged. Raises `BadInput` for n < 1"
     if n < 1: raise BadInput(f"{n} images can't be drawn; ask for at least 1")
     statistics = statistics or estimate_statistics(model, temperature, iterations, seed)
     images = []
@@ -64,7 +64,7 @@ def sample_images(model:NVAE, n:int=9,
 def temperature_sweep(model:NVAE, n:int=8, temperatures=(0.3, 0.5, 0.7, 0.85, 1.0),
                       iterations:int=20, seed:int=0, pixels:str='mean', # as in `sample_images`
                      )->torch.Tensor: # (T, n, C, H, W) in [0, 1]
-    "The same noise at each temperature, one row per temperature"
+    "Samples of the same noise at several temperatures, one row per temperature"
     noise = draw_noise(model.cfg, n, seed)
     rows = []
     for t in temperatures:

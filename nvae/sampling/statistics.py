@@ -26,7 +26,7 @@ def generation_norms(model:NVAE)->dict: # name → BatchNorm layer
             if isinstance(module, NORMS) and name.startswith(('top_down', 'post_process'))}
 
 def current_statistics(model:NVAE)->dict: # 'layer.buffer' → copy
-    "The statistics that generation uses at present"
+    "Copies of the BatchNorm statistics that generation uses at present"
     statistics = {}
     for layer, norm in generation_norms(model).items():
         for name, buffer in norm.named_buffers():
@@ -34,14 +34,14 @@ def current_statistics(model:NVAE)->dict: # 'layer.buffer' → copy
     return statistics
 
 def put_statistics(model:NVAE, statistics:dict): # as `current_statistics`
-    "Overwrite the statistics that generation uses"
+    "Overwrite the BatchNorm statistics that generation uses"
     buffers = dict(model.named_buffers())
     for name, value in statistics.items():
         buffers[name].copy_(value)
 
 @contextlib.contextmanager
 def using_statistics(model:NVAE, statistics:dict|None): # None: those it has
-    "The model generates with these statistics inside the block, in eval mode; afterwards it is as before"
+    "Inside the block the model has these BatchNorm statistics and is in eval mode; afterwards it is as before"
     before = current_statistics(model) if statistics else {}
     training = model.training
     model.eval()
@@ -55,7 +55,7 @@ def using_statistics(model:NVAE, statistics:dict|None): # None: those it has
 # %% ../../nbs/3_learning/03_statistics.ipynb #13-sampling-013
 @contextlib.contextmanager
 def averaging(model:NVAE): # in eval mode
-    "Inside, generation's BatchNorm layers start anew and average the passes they see; nothing else changes"
+    "Inside the block, generation's BatchNorm layers are reset and average the statistics of their passes"
     norms = list(generation_norms(model).values())
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

@@ -15,17 +15,17 @@ from ..network.model import NVAE
 
 # %% ../../nbs/4_using/03_trace.ipynb #14c-steps-007
 class Met(NamedTuple):
-    "What an image meets at one group"
+    "States, distributions and KL of one group for an image"
     features: torch.Tensor # (c, h, w) of the bottom-up tower
     state: torch.Tensor    # (c, h, w) of the top-down tower, before this group
     expected: torch.Tensor # (z, h, w) mean of the prior
-    sigma_p: torch.Tensor  # (z, h, w) its σ
+    sigma_p: torch.Tensor  # (z, h, w) its standard deviation
     known: torch.Tensor    # (z, h, w) mean of the posterior
-    sigma_q: torch.Tensor  # (z, h, w) its σ
-    kl: torch.Tensor       # (h, w) nats, from one to the other
+    sigma_q: torch.Tensor  # (z, h, w) its standard deviation
+    kl: torch.Tensor       # (h, w) nats, of the posterior from the prior
 
 class Trace(NamedTuple):
-    "The way of one image (C, H, W) through a network of G groups"
+    "One image (C, H, W) followed through a network of G groups"
     image: torch.Tensor  # (C, H, W)
     before: list         # feature maps (c, h, w) after the stem and after the pre-processing
     groups: list         # G `Met`, coarse to fine
@@ -35,7 +35,7 @@ class Trace(NamedTuple):
 
 @torch.no_grad()
 def trace(model:NVAE, x:torch.Tensor)->Trace: # x: one image (1, C, H, W) in [0, 1]
-    "An image followed through the network at its posteriors' means; raises `BadInput` for one that isn't the model's"
+    "Follow an image through the network at its posteriors' means; raises `BadInput` for one of another shape"
     x = x.to(model.start)
     maps = model.read(x)
     n_copies = len(maps) + 1
@@ -43,7 +43,7 @@ def trace(model:NVAE, x:torch.Tensor)->Trace: # x: one image (1, C, H, W) in [0,
     groups, head_inputs = [], []
 
     def choose(g, h):
-        "Copy K has its first K groups from the posterior's mean, the others from the prior's"
+        "Copy K has the posterior's mean in its first K groups, the prior's in the others"
         group: Any = model.groups[g]
         features = maps[g].expand(n_copies, -1, -1, -1)
         prior = group.prior(h)

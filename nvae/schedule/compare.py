@@ -28,7 +28,7 @@ from .deliverables import read_evaluation
 
 # %% ../../nbs/engine/schedule/02_compare.ipynb #18d-compare-006
 def read_run(run:RunDir)->dict: # plain values
-    "A run, for comparing"
+    "A run as a record for comparisons"
     settings = settings_of(run)
     seed = settings.get('train.seed')
     tests = [r for r in read_metrics(run.metrics) if r['kind'] == 'test' and r.get('value') is not None]
@@ -38,22 +38,22 @@ def read_run(run:RunDir)->dict: # plain values
                 seconds=seconds, evaluation=read_evaluation(run), pictures=[str(path) for path in pictures_of(run)])
 
 def settings_of(run:RunDir)->dict: # {'train.lr': …}
-    "The configuration of a run, one key after the other"
+    "The settings of a run in one flat dictionary; empty if they can't be read"
     config = None
-    with suppress(BadInput): # it isn't there, or is damaged
+    with suppress(BadInput): # it is missing or damaged
         config = read_yaml(run.config)
     if not isinstance(config, dict): return {}
     sections = [(name, config.get(name)) for name in ('model', 'data', 'train')]
     return {f'{name}.{key}': value for name, keys in sections if isinstance(keys, dict) for key, value in keys.items()}
 
 def pictures_of(run:RunDir)->list: # of paths
-    "The samples that were asked for, or those that every training leaves"
+    "The samples that a plan requested, or else those that every training run draws"
     asked, left = sorted(run.images.glob('samples-t*.png')), run.images/'samples-0.7.png'
     if asked: return asked
     return [left] if left.exists() else []
 
 def families(found:list)->dict: # name → records
-    "Runs that differ by their seed alone, together"
+    "The runs in families, whose members differ only in their seed"
     together = {}
     for r in found:
         together.setdefault(r['family'], []).append(r)
@@ -75,7 +75,7 @@ def settings_that_differ(found:list)->list: # of records → rows: key, then the
 
 # %% ../../nbs/engine/schedule/02_compare.ipynb #18d-compare-011
 def markdown_table(rows:list)->str: # of dicts: heading → cell
-    "A table for a notebook"
+    "A table in Markdown, for a notebook"
     heads = list(dict.fromkeys(itertools.chain(*rows)))
     lines = [heads, ['---'] * len(heads)]
     for row in rows:
@@ -100,7 +100,7 @@ def weighted(r)->dict: # one cell, or none
     return {f"weighted, K = {e['protocol']['importance_samples']}": f"{e['nll']:.3f}{error}"}
 
 def family_rows(found:list)->list: # of dicts
-    "One row per family: its last held-out likelihood over the seeds"
+    "One row per family: mean and spread of its last held-out likelihoods"
     rows = []
     for family, members in families(found).items():
         values = [r['held_out'] for r in members if r['held_out'] is not None]
@@ -117,8 +117,8 @@ def panels(found:list, width:float, height:float): # inches; → figure, {unit: 
     fig, axes = figure(width, height*n, nrows=n, squeeze=False)
     return fig, dict(zip(units, axes.flat))
 
-def limits(found:list, unit:str): # two numbers, or None, None: as wide as the numbers
-    "Where an axis begins and ends, so that a run which has lost its way doesn't flatten the others"
+def limits(found:list, unit:str): # two numbers, or None, None for matplotlib's own limits
+    "The limits of an axis, so that a run which diverged doesn't flatten the others"
     curves = [r['tests'] for r in found if r['tests'] and r['unit'] == unit]
     values = [value for curve in curves for _, value in curve]
     start = max(curve[0][1] for curve in curves)
@@ -128,7 +128,7 @@ def limits(found:list, unit:str): # two numbers, or None, None: as wide as the n
 
 @styled
 def plot_held_out(found:list): # matplotlib figure
-    "Held-out likelihood over epochs, all runs"
+    "Held-out likelihood over epochs, for all runs"
     fig, axes = panels(found, 6.4, 2.6)
     colour = dict(zip(families(found), itertools.cycle(PALETTE)))
     for r in found:
@@ -138,7 +138,7 @@ def plot_held_out(found:list): # matplotlib figure
         axes[r['unit']].plot(epochs, values, color=colour[r['family']], lw=1.2, marker=marker, label=r['family'])
     for unit, ax in axes.items():
         handles, names = ax.get_legend_handles_labels()
-        lines = dict(zip(names, handles)) # one for all runs of a family
+        lines = dict(zip(names, handles)) # one entry per family
         ax.set(xlabel='epoch', ylabel=f'held-out, {unit}', ylim=limits(found, unit))
         ax.legend(lines.values(), lines.keys())
     return fig
@@ -162,13 +162,13 @@ def plot_ends(found:list): # matplotlib figure
 
 # %% ../../nbs/engine/schedule/02_compare.ipynb #18d-compare-022
 def title_of(name:str, path)->str: # lines
-    "The run, and the temperature that is in the name of its picture"
+    "A title with the run and the temperature in its picture's name"
     temperature = re.match('samples-t?(.+?)(-n[0-9]+-.*)?$', Path(path).stem)[1]
     return textwrap.fill(f"{name} at {temperature}", 32)
 
 @styled
 def plot_samples(found:list, n_cols:int=3): # matplotlib figure
-    "The pictures of every run, under its name; a damaged one is left out"
+    "The pictures of all runs, titled by their names; damaged ones are left out"
     drawn = []
     for r in found:
         for path in r['pictures']:

@@ -50,7 +50,7 @@ from nvae.training.state import (
 
 # %% ../../nbs/3_learning/02_fit.ipynb #12-train-009
 def forward_backward(state:TrainState, xs:list)->torch.Tensor: # `accumulate` batches (B, C, H, W); (6 + G,)
-    "Gradients of the mean loss over some batches, of all processes; returns NAMES and the KLs of this one's batches"
+    "Gradients of the mean loss over some batches, of all processes; returns NAMES and the KLs of this process"
     state.optimizer.zero_grad()
     scalars, kls = 0, 0
     for i, x in enumerate(xs):
@@ -75,7 +75,7 @@ def gradient_norm(parameters:list)->torch.Tensor: # ()
     return get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 def train_step(state:TrainState, xs:list)->str|None: # `accumulate` batches (B, C, H, W); what went wrong
-    "One guarded step: taken when everything in it is finite, otherwise undone, but for its images being used up"
+    "One guarded step: taken if everything in it is finite, else undone (its images count as used either way)"
     state.model.train()
     state.undo.take()
     state.optimizer.param_groups[0]['lr'] = state.rate
@@ -85,7 +85,7 @@ def train_step(state:TrainState, xs:list)->str|None: # `accumulate` batches (B, 
     numbers = averaged(own_numbers).tolist()
     trouble = None
     if all(map(math.isfinite, numbers)):
-        clip = state.cfg.train.grad_clip # only now: whoever looks for trouble wants to see the gradients as they were
+        clip = state.cfg.train.grad_clip # only now: the search for a non-finite gradient needs the original ones
         norm = own_numbers[NAMES.index('grad_norm')]
         if clip is not None: clip_grads_with_norm_(state.model.parameters(), clip, norm)
         take_step(state, numbers)
@@ -111,23 +111,23 @@ _READABLE = dict(recon='reconstruction', kl='KL', spectral='spectral penalty', b
                  grad_norm='gradient')
 
 def find_trouble(state:TrainState, xs:list, numbers:list)->str|None: # means over the processes of the step's numbers
-    "The term and the place where a number stopped being one; None when only the float16 scaler is seeking its scale"
+    "The first non-finite term and the place of it; None if the float16 scaler is only lowering its factor"
     names = [*NAMES, *(f"KL of group {g}" for g in range(len(numbers) - len(NAMES)))]
     bad = [name for name, n in zip(names, numbers) if not math.isfinite(n) and name != 'loss']
     if bad == ['grad_norm'] and is_seeking(state): return None
     terms = [name for name in bad if name != 'grad_norm']
-    culprit = (terms or bad or ['loss'])[-1] # the KL of a group, the last, tells more than their sum
+    culprit = (terms or bad or ['loss'])[-1] # the last, the KL of a group, is more specific than the sum of all KLs
     place = first_message(locate(state, xs)) or locate_backward(state.model)
     return f"step {state.progress.step}: the {_READABLE.get(culprit, culprit)} is not finite, first in {place}"
 
 def is_seeking(state:TrainState)->bool:
-    "Has the float16 scaler found its scale too high, and can it lower it?"
+    "Is the float16 scaler's factor too high, and can it be lowered?"
     scaler = state.accelerator.scaler
     if scaler is None or scaler.get_scale() < 2: return False
     return first_nonfinite_gradient(state.model) is not None
 
 def locate(state:TrainState, xs:list)->str|None:
-    "The first place on the way to the loss that isn't finite, found by taking this process's part of the step again"
+    "The first non-finite place on the way to the loss, found by repeating this process's part of the step"
     def forward_again():
         for i, x in enumerate(xs): run_forward(state, x, i, state.objective)
     state.undo.put_back()
@@ -141,14 +141,14 @@ class Interrupted(KeyboardInterrupt):
         self.signum = signum
 
 class TrainingFailed(RuntimeError):
-    "Training can't go on; the message says why, and what is kept"
+    "Training can't continue; the message says why, and what is kept"
 
 # %% ../../nbs/3_learning/02_fit.ipynb #12-train-020
-PATIENCE = 3  # bad steps in a row before a return
-RETURNS = 3   # returns to the same checkpoint before the run fails
+PATIENCE = 3  # bad steps in a row before a rollback
+RETURNS = 3   # rollbacks to the same checkpoint before the run fails
 
 def save(state:TrainState):
-    "Write the checkpoint; raises `TrainingFailed` when the processes have drifted apart"
+    "Write the checkpoint; raises `TrainingFailed` if the weights of the processes differ"
     several = state.accelerator.num_processes > 1
     prints = gather(fingerprint(state.model.parameters())) if several else []
     if len(set(prints)) > 1:
@@ -157,7 +157,7 @@ def save(state:TrainState):
     if state.main: save_checkpoint(dict(contents(state), fingerprints=prints), state.run.checkpoint)
 
 def roll_back(state:TrainState, trouble:str): # why
-    "Return to the last checkpoint with half the learning rate; raises `TrainingFailed` when that was done often enough"
+    "Return to the last checkpoint with half the learning rate; raises `TrainingFailed` after `RETURNS` returns to it"
     content, passed_over = newest(state)
     before = state.progress
     if before.rollbacks >= RETURNS:
@@ -172,14 +172,14 @@ def roll_back(state:TrainState, trouble:str): # why
     save(state)
 
 def _in_vain(step:int, clip:float|None)->str: # of the checkpoint; the `grad_clip` there was
-    "What to try when returning didn't help"
+    "Message that says what to try when rollbacks didn't help"
     bound = '' if clip is None else f' below {clip:g}'
     return (f"{RETURNS} returns to the checkpoint of step {step}, each with half the learning rate, didn't help; that "
             f"checkpoint is whole. Try a smaller train.lr, a larger train.spectral_lambda, or a train.grad_clip{bound}")
 
 # %% ../../nbs/3_learning/02_fit.ipynb #12-train-022
 def after_step(state:TrainState, stops:list, watch)->bool: # signals received so far; as for `fit`
-    "Whatever is due; True if the run was rolled back. Raises `Interrupted` when a signal asked for it"
+    "Records, evaluation, preview and checkpoint, where due; True if rolled back. Raises `Interrupted` after a signal"
     settings = state.cfg.train
     update_status(state)
     if state.due(min(1/20, 100/state.steps_per_epoch)): record_training(state)
@@ -193,7 +193,7 @@ def after_step(state:TrainState, stops:list, watch)->bool: # signals received so
     return rolled_back
 
 def evaluate_and_preview(state:TrainState, evaluating:bool, previewing:bool):
-    "Measure and draw, where it is time for that, with the network one would use"
+    "Evaluate on held-out images and draw a preview, where due, with the network as it would be used"
     if not (evaluating or previewing): return
     model = model_for_use(state)
     if evaluating:
@@ -203,17 +203,17 @@ def evaluate_and_preview(state:TrainState, evaluating:bool, previewing:bool):
     model.train(model is state.model)
 
 def show_to(watch, run:RunDir, last:bool=False):
-    "Tell a watcher, where there is one, how a run goes"
+    "Call the watcher, if there is one, with the status and the records of a run"
     if watch: watch(read_status(run), lambda: read_metrics(run.metrics), last=last)
 
 def checkpoint_interval(state:TrainState)->float: # in epochs
-    "From one regular checkpoint to the next; `checkpoint_images` counts the images of all processes"
+    "Interval between regular checkpoints; `checkpoint_images` counts the images of all processes"
     settings = state.cfg.train
     if settings.checkpoint_images is None: return settings.checkpoint_every
     return settings.checkpoint_images/(state.steps_per_epoch*state.images_per_step)
 
 def checkpoint(state:TrainState)->bool:
-    "A regular checkpoint where the run is well; else it is rolled back to the last time it was, and this is True"
+    "Write a regular checkpoint, or roll back (and return True) where the state isn't finite"
     trouble = first_message(spoilt(state))
     if trouble:
         roll_back(state, f"step {state.progress.step}: {trouble}")
@@ -223,13 +223,13 @@ def checkpoint(state:TrainState)->bool:
     return trouble is not None
 
 def rest_of_pass(state:TrainState):
-    "Lists of `accumulate` batches, from where the run is to the end of this pass over the data"
+    "Lists of `accumulate` batches, from the run's position to the end of this pass over the data"
     batches = state.loaders.train.batches(state.progress.epoch, start=state.progress.batch)
     n = state.cfg.train.accumulate
     while len(xs := list(islice(batches, n))) == n: yield xs
 
 def train_pass(state:TrainState, stops:list, watch):
-    "Steps to the end of this pass over the data, or of the run, or up to a return"
+    "Steps to the end of this pass over the data, or of the run, or up to a rollback"
     p = state.progress
     start = time.monotonic()
     for xs in rest_of_pass(state):
@@ -251,11 +251,11 @@ def fit(cfg:Config, run:RunDir, # where everything goes, as `open_run` gives it
         loaders=None, # batches; made from cfg.data if not given
         watch=None,   # called after each step with (status, () → records, last), e.g. `LiveCurves`
         init=None,    # a file whose weights a new run begins with; None: they are drawn from the seed
-        init_partial:bool=False, # may those that don't fit be left out?
+        init_partial:bool=False, # leave out those weights of `init` that don't fit
        )->NVAE:       # the network for use, in evaluation mode
-    """Train, or go on with, a run. Raises `BadInput` (in use, another network, no data, no whole checkpoint),
-    `Interrupted` (Ctrl-C or SIGTERM; a checkpoint was written) and `TrainingFailed` (numbers that stay non-finite, a
-    disk that is full)."""
+    """Start or resume a run, and train it to its end. Raises `BadInput` (in use, another network, no data, no whole
+    checkpoint), `Interrupted` (Ctrl-C or SIGTERM; a checkpoint was written) and `TrainingFailed` (steps that stay
+    non-finite, a full disk)."""
     main = this_process().is_main_process
     lock = run_lock(run) if main else nullcontext()
     how_it_ends = reported(run) if main else nullcontext()
@@ -270,7 +270,7 @@ def fit(cfg:Config, run:RunDir, # where everything goes, as `open_run` gives it
         return finish(state, watch)
 
 def start_or_resume(cfg:Config, run:RunDir, loaders, init=None, init_partial=False)->TrainState: # as for `fit`
-    "A run as it was at its last checkpoint, or a new one; raises `BadInput` where processes find different ones"
+    "The state of a run at its last checkpoint, or of a new run; raises `BadInput` if processes find different ones"
     state = new_state(cfg, run, loaders)
     content, passed_over = newest(state)
     if content is None:
@@ -301,13 +301,13 @@ _LOST = ("{run} holds {what}, but no checkpoint to go on from: put {name} back, 
 _WITH = "; --fresh --init {} begins with the weights that are there"
 
 def refuse_lost(run:RunDir):
-    "Raises `BadInput` where a run without a checkpoint has been trained: it would be overwritten by its beginning"
+    "Raises `BadInput` if a run was trained but has no checkpoint: a new run would overwrite it"
     step = max([record['step'] for record in read_metrics(run.metrics)], default=0)
     what = f"a run of {step} steps" if step else _what_is(run.model) if run.model.exists() else None
     begin = _WITH.format(shown(run.model)) if run.model.exists() else ''
     if what: raise BadInput(_LOST.format(run=shown(run.path), what=what, name=run.checkpoint.name, begin=begin))
 
-def _what_is(model): # None: what a run leaves before its first step
+def _what_is(model): # None: a model of step 0
     try:
         step = read_file(model)['facts'].get('step')
     except BadInput:
@@ -315,7 +315,7 @@ def _what_is(model): # None: what a run leaves before its first step
     if step != 0: return f"a model {model.name} that was trained"
 
 def finish(state:TrainState, watch)->NVAE:
-    "Leave everything as a person wants to find it; raises `TrainingFailed` when it can't be used"
+    "The model for use, its file and the final status; raises `TrainingFailed` if the held-out likelihood isn't finite"
     if state.progress.held_out is None:
         raise TrainingFailed(f"after {state.progress.step} steps the held-out likelihood is not finite: this network "
                              f"is of no use; {model_there_is(state.run)}. Begin anew (--fresh) with a smaller train.lr "
@@ -337,7 +337,7 @@ def finish(state:TrainState, watch)->NVAE:
 # %% ../../nbs/3_learning/02_fit.ipynb #12-train-026
 @contextmanager
 def reported(run:RunDir):
-    "How a run goes and ends, in status.json; an error of its disk becomes a `TrainingFailed`"
+    "Write to status.json how a run ends; an error of its disk becomes a `TrainingFailed`"
     report(run, 'preparing')
     try:
         yield
@@ -350,8 +350,8 @@ def reported(run:RunDir):
         report(run, 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed', e)
         raise
 
-def disk_failure(run:RunDir, error:OSError)->TrainingFailed|None: # None: it isn't about the run's folder
-    "What a person should know when the folder of a run can't be written"
+def disk_failure(run:RunDir, error:OSError)->TrainingFailed|None: # None: it doesn't concern the run's folder
+    "The failure to report when the folder of a run can't be written, with what to do"
     no_room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
     file = None if error.filename is None else Path(str(error.filename)).absolute()
     of_this_run = file is not None and run.path.absolute() in file.parents
@@ -361,7 +361,7 @@ def disk_failure(run:RunDir, error:OSError)->TrainingFailed|None: # None: it isn
                           f"{kept}put that right, and start again with the same command")
 
 def report(run:RunDir, state:str, error=None):
-    "Write a state, and the error that it came by, to status.json"
+    "Write a state, and the error that led to it, to status.json"
     name = None if error is None else type(error).__name__
     message = None if error is None else str(error) or name
     why = dict(state=state, message=message, error=name, signum=getattr(error, 'signum', None))

@@ -14,14 +14,14 @@ from ..network.normal import precise
 
 # %% ../../nbs/3_learning/01_spectral.ipynb #10-spectral-007
 def unit(x:torch.Tensor)->torch.Tensor: # (…, n) → (…, n)
-    "Vectors of length 1, but for those shorter than 0.001"
+    "Vectors scaled to length 1; those shorter than 0.001 are divided by 0.001 instead"
     return nn.functional.normalize(x, dim=-1, eps=1e-3)
 
 def power_iteration(W:torch.Tensor, # (n, rows, columns) a stack of matrices
                     u:torch.Tensor, # (n, rows) where to start
                     iterations:int, # at least 1
                    )->tuple: # estimates (n,), u (n, rows), v (n, columns)
-    "The largest singular value of every matrix, approached from below, and its vectors"
+    "Estimates, from below, of the largest singular value of every matrix, and its singular vectors"
     for _ in range(iterations):
         v = unit(torch.bmm(u[:, None], W)[:, 0])
         Wv = torch.bmm(W, v[:, :, None])[:, :, 0]
@@ -32,11 +32,11 @@ def power_iteration(W:torch.Tensor, # (n, rows, columns) a stack of matrices
 CACHE = 2 ** 17 # numbers that stay in a core's cache
 
 def as_matrix(weight:torch.Tensor)->torch.Tensor: # (O, I, k, k) → (O, I·k·k), columns in the order of memory
-    "A convolution's weight with one row per filter, without a copy"
+    "A convolution's weight as a matrix with one row per filter, without a copy"
     return (weight if weight.is_contiguous() else weight.permute(0, 2, 3, 1)).flatten(1)
 
 def batches(matrices, u): # n (rows, columns), and (n, rows); yields stacks (m, rows, columns), and their u (m, rows)
-    "Stacks of matrices to iterate on together: all of them on a device, as many as fit the cache on a CPU"
+    "Stacks of matrices to iterate on together: all of them on a GPU, as many as fit into the cache on a CPU"
     size = max(1, CACHE // matrices[0].numel()) if u.device.type == 'cpu' else len(matrices)
     for i in range(0, len(matrices), size):
         part = matrices[i:i + size]
@@ -68,11 +68,11 @@ def used_weight(conv:nn.Conv2d)->torch.Tensor: # (O, I, k, k)
     raise RuntimeError("the spectral penalty reads the weights that the network used: run a forward pass first")
 
 class SpectralPenalty(nn.Module):
-    "Sum of the largest singular values of a model's convolutions; its buffers hold the u of each"
+    "Sum of the largest singular values of a model's convolutions; its buffers hold the vector u of each"
     def __init__(self, model:nn.Module, # whose Conv2d layers are penalised; it doesn't become a part of this module
                  seed:int=0): # of the vectors that the first iterations start from
         super().__init__()
-        self.settled = False # have the vectors been followed from their random start?
+        self.settled = False # have the first 40 iterations been done?
         self.layers = {} # '64x576', rows and columns → {name: convolution}, in the order of modules()
         for name, conv in model.named_modules():
             if not isinstance(conv, nn.Conv2d): continue

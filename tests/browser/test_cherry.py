@@ -1,5 +1,6 @@
 "Cherry-picking, used as a person would: by keys, by clicks, and with a kernel that dies"
 from hands import kernels, picks_of, run, until
+from sizes import check_sizes
 
 from nvae.cli.main import main
 from nvae.sampling.provenance import read_picks
@@ -87,6 +88,7 @@ def killed(view, home):
 def test_cherry(board, home, tmp_path):
     view = board('cherry')
     picked(view, home)
+    if not view.is_lab: check_sizes(view, '.nvae-tiles', '.nvae-tray')
     stay_in_the_board(view)
     kept = killed(view, home)
     view.press('Check')

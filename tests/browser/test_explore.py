@@ -1,5 +1,6 @@
 "Exploring, used as a person would, with images that come from outside, tab by tab"
 from hands import comes_out_again, face, until
+from sizes import check_sizes
 
 CAPTION = 'explore images'
 
@@ -13,6 +14,7 @@ def test_explore(board, home):
     bars = [bar.evaluate('bar => bar.offsetWidth') for bar in page.locator('.nvae-head-bar > span').all()]
     assert max(bars) >= 39 and min(bars) < 20
     view.shot('rows')
+    if not view.is_lab: check_sizes(view, '.nvae-tabs', '.nvae-tiles')
     walk = page.locator('.nvae-head-walk').nth(1)
     walk.click()
     page.wait_for_selector('.nvae-head-walk[aria-pressed=true]')

@@ -1,5 +1,6 @@
 "Sampling, used as a person would"
 from hands import comes_out_again
+from sizes import CUT, check_sizes
 
 from nvae.sampling.provenance import like
 
@@ -16,6 +17,7 @@ def test_sample(board, home):
     page, tiles = view.page, view.tiles(CAPTION)
     def after(act): view.after(CAPTION, act)
     assert tiles.count() == 9
+    if not view.is_lab: check_sizes(view, '.nvae-tiles')
     view.shot('samples')
     after(lambda: view.slide(page.locator('.nvae-board .noUi-handle').first))
     assert page.locator('.nvae-board .widget-readout').first.inner_text() == '0.75'
@@ -52,6 +54,38 @@ def test_sample(board, home):
     view.shot('per-scale')
     saved = like(view.save(home / 'pictures', 'sample-seed0*.png'))
     assert saved.recipes[0].temperature == (.75, .7) and saved.images.shape == (9, 3, 32, 32)
+    assert not view.ours()
+
+
+def test_handed_over(board, home):
+    "An image goes on in Explore, and two of them in Interpolate; ◂ leads back each time"
+    view = board('sample')
+    page, tiles = view.page, view.tiles(CAPTION)
+    def hand(image, word, kind):
+        tiles.nth(image).hover()
+        tiles.nth(image).get_by_text(word, exact=True).click()
+        page.wait_for_selector(f'.nvae-host > .nvae-{kind} .nvae-calm')
+        view.settled()
+        assert tiles.count() and tiles.first.is_hidden()
+    hand(4, 'explore', 'explore')
+    assert page.get_by_placeholder('a sample; or pick 1').first.input_value() == 'sample 5 of seed 0'
+    assert view.tiles('explore images').first.is_visible()
+    assert page.evaluate(CUT) == []
+    view.shot('explored')
+    view.press('◂ Sample')
+    tiles.first.wait_for()
+    hand(1, 'as A', 'interpolate')
+    view.press('◂ Sample')
+    tiles.nth(8).click()
+    page.locator('dialog[open]').get_by_role('button', name='as B').click()
+    page.wait_for_selector('dialog[open]', state='detached')
+    page.wait_for_selector('.nvae-host > .nvae-interpolate .nvae-calm')
+    view.settled()
+    ends = page.locator('.nvae-interpolate').get_by_placeholder('a sample; or pick 1').all()
+    assert [end.input_value() for end in ends] == ['sample 2 of seed 0', 'sample 9 of seed 0']
+    view.shot('interpolated')
+    view.press('◂ Sample')
+    tiles.first.wait_for()
     assert not view.ours()
 
 

@@ -125,7 +125,7 @@ def test_the_first_page_moves_and_can_be_stopped(reader):
     assert page.evaluate(state) == 'running'
     before = page.evaluate(place)
     page.wait_for_function(f'{place} !== "{before}"')
-    page.locator('.walk-stop').click()
+    page.locator('.film-stop').click()
     stopped = page.evaluate(place)
     page.wait_for_timeout(500)
     assert page.evaluate(state) == 'paused' and page.evaluate(place) == stopped
@@ -137,7 +137,7 @@ def test_who_asked_for_less_motion_sees_a_still(reader):
     visitor.page.emulate_media(reduced_motion='reduce')
     page = visitor.open('index.html')
     assert page.evaluate("getComputedStyle(document.querySelector('img.walk')).animationPlayState") == 'paused'
-    assert page.locator('.walk-stop').inner_text() == 'Play'
+    assert page.locator('.film-stop').inner_text() == 'Play'
 
 
 def test_first_screen_has_the_three_ways(reader):

@@ -53,7 +53,7 @@ def limited(judge, case, given, folder, seconds)->dict:
     folder.mkdir()
     pid = os.fork()
     if not pid: _in_child(judge, case, given, folder, said, found, seconds)
-    hung = _wait(pid, seconds)
+    hung = _wait(pid, folder, seconds)
     try:
         result = json.loads(found.read_text())
     except (OSError, ValueError):
@@ -69,9 +69,15 @@ def limited(judge, case, given, folder, seconds)->dict:
 
 def _end_those_left(folder):
     "Processes that a trial began, wherever they are now"
+    for process in _begun_by(folder):
+        with contextlib.suppress(psutil.Error): process.kill()
+
+
+def _begun_by(folder):
+    "Yields the processes of a trial, also those whose parents have died"
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.environ().get('SURVIVE') == str(folder) and process.pid != os.getpid(): process.kill()
+            if process.environ().get('SURVIVE') == str(folder) and process.pid != os.getpid(): yield process
 
 
 def _in_child(judge, case, given, folder, said, found, seconds):
@@ -119,37 +125,41 @@ def _memory(key):
     return int(text.split(f'{key}:')[1].split()[0]) << 10
 
 
-def _wait(pid, seconds)->str:
+def _wait(pid, folder, seconds)->str:
     "Until it ends, or is ended; how. Waiting counts only where the processor isn't wanted: other people's load doesn't"
     used, idle, in_a_row, last = 0., 0., 0., time.monotonic()
+    seen = {}
     for look in itertools.count(1):
         done, status = os.waitpid(pid, os.WNOHANG)
         if done: return f'signal {os.WTERMSIG(status)}' if os.WIFSIGNALED(status) else 'ended'
         time.sleep(.01)
         if look % 50: continue
-        now, (busy, is_running) = time.monotonic(), _busy(pid)
-        passed, worked = min(now - last, 1), busy - used  # this process too may have waited for its turn
-        last, used = now, max(used, busy)
+        now, (worked, is_running) = time.monotonic(), _worked(seen, pid, folder)
+        passed = min(now - last, 1)  # this process too may have waited for its turn
+        last, used = now, used + worked
         in_a_row = 0. if is_running or worked > 0 else in_a_row + passed
         if not is_running and worked < passed / 20: idle += passed
         how = 'too long' if used > seconds else 'asleep' if in_a_row > ASLEEP or idle > IDLE else ''
         if how: return _end(pid) or how
 
 
-def _busy(pid):
-    "Seconds of the processor that it and its children used, and whether one of them runs or waits for its turn"
-    seconds, is_running = 0., False
-    for process in _family(pid):
+def _worked(seen, pid, folder):
+    "Seconds of the processor that a trial used since the last look, and whether one of its processes wants it now"
+    worked, is_running = 0., False
+    for process in _family(pid, folder):  # `seen`: what each had used by then, that of the dead included
         with contextlib.suppress(psutil.Error):
-            seconds += sum(process.cpu_times()[:4])
+            seconds = sum(process.cpu_times()[:2])
+            worked += seconds - seen.get(process, 0.)
+            seen[process] = seconds
             is_running |= process.status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
-    return seconds, is_running
+    return worked, is_running
 
 
-def _family(pid):
-    "A process and its children"
+def _family(pid, folder):
+    "A process, its children, and what else the trial began where it began commands: orphans too"
     with contextlib.suppress(psutil.Error):
-        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        own = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        return {*own, *_begun_by(folder)} if (folder / 'tmp').exists() else own
     return []
 
 
