@@ -72,12 +72,15 @@ def test_an_ablation_changes_what_it_is_named_after(thin):
     assert (wide, Normal(torch.tensor(50.), torch.tensor(0.)).loc) == (50., 5.)
 
 
-def test_he_keeps_the_size_of_activations_without_batchnorm(thin):
-    "The deviation between images that reaches the head, before any training, is no smaller than half of BatchNorm's"
-    x = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    he, bare = (ablations.without_norm(change(copy.deepcopy(thin))) for change in (ablations.he, lambda model: model))
-    with torch.no_grad(): apart = [model.cpu().read(x)[0].std(0).mean() for model in (thin.train(), he, bare)]
-    assert apart[1] > .5 * apart[0] and apart[1] > apart[2]
+def test_he_keeps_the_size_of_activations(thin):
+    "By He et al.: ReLU and convolution together keep the mean square; PyTorch's first weights leave a sixth of it"
+    def mean_square(model):
+        conv = ablations.convolutions(ablations.cells_of(model)[0])[0]
+        x = torch.randn(16, conv.in_channels, 32, 32, generator=torch.Generator().manual_seed(0))
+        return conv(x.relu())[..., 2:-2, 2:-2].square().mean().item()
+    torch.manual_seed(0)
+    assert mean_square(ablations.he(copy.deepcopy(thin))) == pytest.approx(1, abs=.35)
+    assert mean_square(thin) < .4
 
 
 def test_a_plan_of_ablations_is_paired():
