@@ -70,7 +70,7 @@ class Flow(nn.Module):
 
     @torch.no_grad()
     def inverse(self, z):
-        "x with x − m(x) = z, by fixed-point iteration (exact after at most z·h·w rounds)"
+        "The input that `forward` turns into z, by fixed-point iteration (exact after at most z·h·w rounds)"
         x = z
         for _ in range(z[0].numel()):
             new = z + self.shift(x)
