@@ -1,16 +1,27 @@
-"The scripts behind the page of results"
+"The scripts behind the pages of results and ablations"
+import copy
+import json
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from nvae.config import configured
 from nvae.evaluation.likelihood import images_of
 from nvae.evaluation.probe import columns
+from nvae.network.cells import TopDownCell
+from nvae.network.cost import n_parameters
+from nvae.network.fast import use_fast
+from nvae.network.model import NVAE
+from nvae.network.normal import Normal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'docs'))
+import ablations
 import frechet
+from book import Chapter
 
 
 def test_a_photograph_is_known_by_its_folder(tmp_path):
@@ -36,3 +47,62 @@ def test_a_reader_learns_what_images_show_the_same_each_time(monkeypatch):
     assert frechet.scores(reader, train, test)['class'] > .9
     torch.testing.assert_close(reader(test.x), again(test.x))
     assert columns(label).shape[1] == reader.answer.out_features
+
+
+@pytest.fixture
+def thin():
+    "The network of the ablations, thinner still"
+    cfg = configured('digits', [*ablations.NETWORK.split(), 'channels=4', 'n_groups=1'])
+    torch.manual_seed(0)
+    return use_fast(NVAE(cfg))
+
+
+def norms(model): return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+def test_an_ablation_changes_what_it_is_named_after(thin):
+    before, x = n_parameters(thin), torch.ones(2, 1, 32, 32)
+    regular = ablations.with_regular_cells(copy.deepcopy(thin))
+    kept = [m for m in regular.modules() if isinstance(m, TopDownCell)]
+    assert not kept and abs(n_parameters(regular) / before - 1) < .02
+    free = ablations.without_norm(copy.deepcopy(thin))
+    assert norms(thin) and not norms(free) and n_parameters(free) == before
+    for model in regular, free: assert model(x, seed=0).params.isfinite().all()
+    with ablations.without_clamp(): wide = Normal(torch.tensor(50.), torch.tensor(0.)).loc
+    assert (wide, Normal(torch.tensor(50.), torch.tensor(0.)).loc) == (50., 5.)
+
+
+def test_he_keeps_the_size_of_activations(thin):
+    "By He et al.: ReLU and convolution together keep the mean square; PyTorch's first weights leave a sixth of it"
+    def mean_square(model):
+        conv = ablations.convolutions(ablations.cells_of(model)[0])[0]
+        x = torch.randn(16, conv.in_channels, 32, 32, generator=torch.Generator().manual_seed(0))
+        return conv(x.relu())[..., 2:-2, 2:-2].square().mean().item()
+    torch.manual_seed(0)
+    assert mean_square(ablations.he(copy.deepcopy(thin))) == pytest.approx(1, abs=.35)
+    assert mean_square(thin) < .4
+
+
+def test_a_plan_of_ablations_is_paired():
+    "Runs of a seed differ in what is changed alone; a later setting wins"
+    plain, changed = (ablations.settings(ablations.RUNS[name], 1) for name in ('as it is', 'no squeeze-and-excitation'))
+    assert set(changed) - set(plain) == {'squeeze_excitation=false'} and set(plain) <= set(changed)
+    assert {'lr=0.1', 'n_train=1280'} < set(ablations.settings(ablations.RUNS['rate 0.1'], 0))
+    assert ablations.asked(['no soft clamp, seed 1']) == [('no soft clamp', 1)]
+    assert ablations.Steps([1.] * 10 + [1.4, 1.6, 1.]).spikes == 1
+
+
+def test_the_page_of_ablations_tells_what_its_lines_say():
+    page = Chapter(ablations.PAGE / '04_ablations.ipynb', ablations.PAGE.parent).notebook
+    shown = '\n'.join(str(output.get('data', {}).get('text/markdown', '')) for cell in page.cells
+                      if cell.cell_type == 'code' for output in cell.outputs)
+    lines = [json.loads(line) for line in ablations.MEASURED.read_text(encoding='utf-8').splitlines()]
+    assert sorted((r['name'], r['seed']) for r in lines) == sorted(
+        (name, seed) for name in ablations.RUNS for seed in ablations.SEEDS), 'one line a run'
+    rows = {}
+    for row in shown.splitlines(): rows.setdefault(row.split(' | ')[0].removeprefix('| '), row)
+    for r in lines:
+        assert r['settings'] == ' '.join(ablations.settings(ablations.RUNS[r['name']], r['seed']))
+        digits = 1 if r['name'].startswith('rate') else 2
+        reached = '—' if r.get('nelbo') is None else f"{r['nelbo']:.{digits}f}"
+        assert reached in rows[r['name']], r['name']
