@@ -27,7 +27,7 @@ def kl_coefficient(step:int, # optimiser steps so far
 
 # %% ../../nbs/3_learning/00_losses.ipynb #09-losses-021
 def balancing_alpha(cfg:ModelConfig)->list: # one per group, coarse to fine, the smallest is 1
-    "What a group's KL is divided by: its scale's area over the scale's number of groups (the official 'square')"
+    "What a group's KL is divided by: its scale's area over the scale's number of groups (officially 'square')"
     coarsest, groups = cfg.n_scales - 1, cfg.groups_per_scale
     alpha = [4 ** (coarsest - s) / groups[s] for s in cfg.scale_of_group]
     return [a / min(alpha) for a in alpha]
