@@ -9,7 +9,8 @@ OUTSIDE = """selectors => selectors.filter(selector => {
   return !box || !box.width || box.top < 0 || box.left < 0 || box.bottom > innerHeight || box.right > innerWidth
 })"""
 CUT = """() => {
-  const clips = e => e && (getComputedStyle(e).overflowX !== 'visible' ? e : clips(e.parentElement))
+  const isClipping = style => style.overflowX !== 'visible' && style.display !== 'contents'  // which has no box
+  const clips = e => e && (isClipping(getComputedStyle(e)) ? e : clips(e.parentElement))
   const right = e => e ? e.getBoundingClientRect().right : innerWidth
   const all = [...document.querySelectorAll('.nvae-board :is(button, input, select, img, p, text, .nvae-tile)')]
   const seen = all.filter(e => e.checkVisibility({visibilityProperty: true}) && e.getBoundingClientRect().width > 2)
@@ -26,7 +27,8 @@ def check_sizes(view, *needed):
         page.wait_for_timeout(300)
         view.shot(f'{width}')
         assert page.evaluate('document.documentElement.scrollWidth') <= width
-        assert page.evaluate(CUT) == []
+        cut = page.evaluate(CUT)
+        assert cut == [], (cut, width, height)
         page.evaluate('scrollTo(0, 0)')
         on_desk = ['.nvae-said', *needed] if width > PHONE[0] else []
         hidden = page.evaluate(OUTSIDE, ['.nvae-primary button', *on_desk])

@@ -29,7 +29,7 @@ TITLES = dict(sample='Sample', cherry='Cherry-pick', explore='Explore', interpol
 def unfolded(view):
     "The board with all that can be unfolded"
     board = view.page.locator('.nvae-board')
-    for toggle in board.locator('[class*=nvae-for-]').all():
+    for toggle in reversed(board.locator('[class*=nvae-for-]').all()):  # a panel of the header may lie over the rail
         if 'mod-active' not in toggle.get_attribute('class'): toggle.click()
     return board
 
