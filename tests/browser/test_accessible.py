@@ -22,7 +22,10 @@ TOLD = """board => {
     return [e.getAttribute('role') ?? e.localName, named ?? '', e.outerHTML.slice(0, 160)]
   })
 }"""
-MOVES = """() => document.getAnimations().filter(a => a.playState === 'running').map(a => String(a.animationName))"""
+MOVES = """() => {
+  const moves = a => a.playState === 'running' && a.effect.getComputedTiming().duration  // 0: only appears late
+  return document.getAnimations().filter(moves).map(a => String(a.animationName))
+}"""
 TITLES = dict(sample='Sample', cherry='Cherry-pick', explore='Explore', interpolate='Interpolate', step='Step through')
 
 
