@@ -148,6 +148,8 @@ class Stager:
         "A code cell for readers; what they can do without is folded"
         if is_folded(cell, before): cell.metadata['tags'] = ['hide-input']
         cell.outputs = [o for o in cell.outputs if not is_widget(o) or is_figure(o)]
+        for data in (o.data for o in cell.outputs if 'text/markdown' in o.get('data', {})):
+            data['text/markdown'] = self.links(chapter, data['text/markdown'])
         figures = [o for o in cell.outputs if is_figure(o)]
         if len(figures) > 1:
             self.complain(chapter, f'a cell with {len(figures)} figures can carry one caption only')

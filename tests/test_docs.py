@@ -285,3 +285,11 @@ def test_links_of_the_readme_are_absolute():
     expected = ('[a](https://h/r/blob/main/nbs/2_network/00_a.ipynb#Keys) '
                 '![b](https://h/r/raw/main/docs/images/b.webp) [c](https://c.org) [d](#here)')
     assert readme.absolute(text, 'https://h/r/', 'main') == expected
+
+
+def test_links_of_markdown_that_a_cell_displays_are_those_of_the_site(tmp_path):
+    shown = new_output('execute_result', {'text/markdown': '* [b](06_b.ipynb)'}, execution_count=1)
+    page = staged(make(tmp_path, **{'2_network/05_a': [prose('# A'), code('Markdown(text)', outputs=[shown])],
+                                    '2_network/06_b': [prose('# B')]}), '2_network/05_a')
+    [output] = page.cells[-1].outputs
+    assert output.data['text/markdown'] == '* [b](/network/b.ipynb)'
