@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-LIMIT = 38_000_000  # bytes
+LIMIT = 40_000_000  # bytes
 LOADED = {'object': 'data', 'link': 'href'}  # tag -> the attribute that makes a browser fetch something
 LOADED |= dict.fromkeys(('script', 'img', 'source', 'video', 'iframe', 'embed'), 'src')
 HARMLESS = {'canonical', 'index', 'search', 'next', 'prev', 'author', 'copyright'}  # <link>s that no browser fetches
