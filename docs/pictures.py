@@ -170,7 +170,8 @@ def enlarged(image):
 
 def photograph(root=ROOT):
     "Let the browser tests take the boards' pictures"
-    subprocess.run([sys.executable, '-m', 'pytest', 'tests/browser/pictures.py'], cwd=root, check=True)
+    shown = f'--basetemp={tempfile.gettempdir()}/nvae-faces'  # the boards show paths in it
+    subprocess.run([sys.executable, '-m', 'pytest', 'tests/browser/pictures.py', shown], cwd=root, check=True)
 
 
 def keep_shot(name, root=ROOT):

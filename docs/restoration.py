@@ -1,8 +1,9 @@
 """Measures what the page on restoring images quotes: PSNR and SSIM of held-out images, by this and by simpler means.
 
-python docs/restoration.py [faces|photographs]    writes nbs/4_using/restoration.jsonl, of faces, or
-restoration_photographs.jsonl: circumstances, then a line per task and method. The model of photographs is that of
-docs/results.py 'CIFAR-10 JPEG, seed 0', below runs/ where this is typed, and the images are in dataset/cifar10_jpeg"""
+python docs/restoration.py [faces|photographs|settings]    writes nbs/4_using/restoration.jsonl, of faces, or
+restoration_photographs.jsonl: circumstances, then a line per task and method; or restoration_settings.jsonl: rounds and
+weights on the 64 faces after these. The model of photographs is that of docs/results.py 'CIFAR-10 JPEG, seed 0', below
+runs/ where this is typed, and the images are in dataset/cifar10_jpeg"""
 import json
 import sys
 import time
@@ -19,13 +20,16 @@ from torchvision.transforms.functional import gaussian_blur
 from nvae.evaluation.likelihood import images_of
 from nvae.noise import seeded
 from nvae.runs.checkpoint import load_model
+from nvae.sampling import restore as method_of_page
 from nvae.sampling.encode import embed, unembed
-from nvae.sampling.restore import Masked, Noisy, Shrunk, restore
+from nvae.sampling.restore import TRUST, Masked, Noisy, Shrunk, restore
 
 PAGES = Path(__file__).resolve().parents[1] / 'nbs/4_using'
 PHOTOGRAPHS = SAMPLED['Fréchet distances of CIFAR-10 JPEG, seed 0']
-FILES = dict(faces=('demo32', 'restoration.jsonl'), photographs=(PHOTOGRAPHS, 'restoration_photographs.jsonl'))
-IMAGES = 64 # the settings were chosen on the faces after these
+FILES = dict(faces=('demo32', 'restoration.jsonl'), photographs=(PHOTOGRAPHS, 'restoration_photographs.jsonl'),
+             settings=('demo32', 'restoration_settings.jsonl'))
+IMAGES = 64 # the settings were chosen on faces after these
+ROUNDS, WEIGHTS = (1, 2, 3, 4, 6, 8), (0., .01, .02, .05, .1, .3, 1.) # that are compared on other faces
 BLURS = {.1: .6, .25: 1.2} # by the noise, the widths of a Gaussian that were best on the faces after these
 
 
@@ -90,6 +94,7 @@ def interpolated(measured, y, method):
 def methods(model, measured, y):
     "Name → function () → restored images"
     found = {'restored': partial(restore, model, y, measured),
+             'one round': partial(restore, model, y, measured, rounds=1),
              'fill, reconstruct, paste': partial(pasted, model, measured, y)}
     if isinstance(measured, Noisy):
         found['Gaussian blur'] = lambda: gaussian_blur(y, [9, 9], [BLURS[measured.sigma]] * 2).clamp(0, 1)
@@ -123,18 +128,30 @@ def measure(model, x):
             yield dict(task=task, method=name, seconds=round(seconds, 5), **record)
 
 
-def main(what='faces'): # or 'photographs'
+def by_settings(model, x):
+    "A record per task, weight and number of rounds: the mean PSNR, with the other number as the kit has it"
+    for task, (measured, y, unknown) in tasks(x).items():
+        usual = measured.rounds
+        for weight, rounds in [(TRUST, n) for n in ROUNDS] + [(w, usual) for w in WEIGHTS if w != TRUST]:
+            method_of_page.TRUST = weight
+            psnr = figures(restore(model, y, measured, rounds=rounds), x, unknown)['psnr']
+            yield dict(task=task, weight=weight, rounds=rounds, psnr=round(sum(psnr) / len(psnr), 3))
+    method_of_page.TRUST = TRUST
+
+
+def main(what='faces'): # or 'photographs', 'settings'
     torch.set_num_threads(1)
     name, out = FILES[what]
     model = load_model(name, 'cpu')
-    update = dict(n_train=64, n_test=IMAGES)
+    update = dict(n_train=64, n_test=IMAGES if what != 'settings' else 2 * IMAGES)
     if what == 'photographs': update |= dict(dataset='folder', root='dataset/cifar10_jpeg')
     data = model.config.data.model_copy(update=update)
     images = images_of(model.config.model_copy(update=dict(data=data))).test
-    x = torch.cat(list(images.batches()))
+    x = torch.cat(list(images.batches()))[-IMAGES:]
+    records = by_settings if what == 'settings' else measure
     about = dict(model=name, images=len(x), hardware=hardware(), torch=torch.__version__,
                  date=time.strftime('%Y-%m-%d'))
-    lines = [json.dumps(record, ensure_ascii=False) for record in (about, *measure(model, x))]
+    lines = [json.dumps(record, ensure_ascii=False) for record in (about, *records(model, x))]
     (PAGES / out).write_text('\n'.join(lines) + '\n', encoding='utf-8')
 
 

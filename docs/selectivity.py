@@ -1,6 +1,6 @@
 """What a direction changes besides what it is called by: directions of `demo32`, read from pixels by another network.
 
-python docs/selectivity.py    writes selectivity.json for the page Directions: some minutes on one core"""
+python docs/selectivity.py    writes selectivity.json for the page Directions: three minutes on one core"""
 import json
 import time
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ WAYS = dict(
     clothes=('navy', 'mustard'))
 READ = [*WAYS, 'face_shape']
 N_TRAIN, N_EXAMPLES, N_TEST, STEPS = 20_000, 4_000, 1_000, 1_400
+DRAWS = 5 # of each control
 
 
 def faces():
@@ -97,6 +98,32 @@ def confounded(model, x, factors):
     return difference_of_means(*sets)
 
 
+def as_long(vectors, like):
+    "A direction with the length that another has in each group"
+    return [v * (l.norm() / v.norm()) for v, l in zip(vectors, like)]
+
+
+def random_direction(like, name, seed):
+    "Normal numbers, in each group as long as a direction"
+    g = torch.Generator().manual_seed(seed)
+    return as_long([torch.randn(l.shape, generator=g) for l in like], like)
+
+
+def shuffled_direction(noise, like, sizes, seed):
+    "From some of the examples' noise to that of others, chosen at random, in each group as long as a direction"
+    start, end = torch.randperm(len(noise[0]), generator=torch.Generator().manual_seed(seed))[:sum(sizes)].split(sizes)
+    return as_long([e[end].mean(0) - e[start].mean(0) for e in noise], like)
+
+
+def sizes_of(factors, name):
+    "How many examples a direction has of either choice"
+    return [int((factors[name] == FACTORS[name].index(choice)).sum()) for choice in WAYS[name]]
+
+
+def noise_of(model, x):
+    return [torch.cat(group) for group in zip(*(encode_images(model, part, 'noise') for part in x.split(128)))]
+
+
 def slid(model, noise, vectors, amount):
     moved = move(noise, vectors, torch.full((len(noise[0]),), amount))
     return torch.cat([decode_images(model, list(part), 'noise') for part in zip(*(e.split(128) for e in moved))])
@@ -113,6 +140,19 @@ def measure(model, reader, noise, vectors, factors, name):
                 arrived=share(after[name] == end))
 
 
+def mean_of(records):
+    "Mean of the shares over several directions"
+    changed = {name: round(sum(one['changed'][name] for one in records) / len(records), 4) for name in READ}
+    return {**records[0], 'changed': changed, 'draws': len(records),
+            'arrived': round(sum(one['arrived'] for one in records) / len(records), 4)}
+
+
+def cosine(a, b):
+    "Of the angle between two directions"
+    a, b = (torch.cat([v.flatten() for v in vectors]) for vectors in (a, b))
+    return round(nn.functional.cosine_similarity(a, b, dim=0).item(), 4)
+
+
 def main():
     torch.set_num_threads(1)
     began = time.process_time()
@@ -123,16 +163,29 @@ def main():
     directions = {name: direction(model, *some, name) for name in WAYS}
     alone = {name: orthogonal(v, [other for key, other in directions.items() if key != name])
              for name, v in directions.items()}
-    noise = [torch.cat(group) for group in zip(*(encode_images(model, part, 'noise') for part in held_out.split(128)))]
+    noise, examples = noise_of(model, held_out), noise_of(model, some[0])
     drawn, rebuilt = read(reader, held_out), read(reader, slid(model, noise, directions['glasses'], 0.))
     accuracy = {name: dict(drawn=share(drawn[name] == truth[name]), rebuilt=share(rebuilt[name] == truth[name]))
                 for name in READ}
     tables = {kind: {name: measure(model, reader, noise, v[name], truth, name) for name in WAYS}
               for kind, v in dict(plain=directions, without=alone).items()}
+    controls = dict(
+        random=random_direction,
+        shuffled=lambda like, name, seed: shuffled_direction(examples, like, sizes_of(some[1], name), seed))
+    for kind, control in controls.items():
+        tables[kind] = {name: mean_of([measure(model, reader, noise, control(v, name, seed), truth, name)
+                                       for seed in range(DRAWS)]) for name, v in directions.items()}
+    rest = [name for name in WAYS if name not in ('glasses', 'skin')]
+    removed = {kind: orthogonal(directions['glasses'], [directions[name] for name in names])
+               for kind, names in dict(skin=['skin'], rest=rest).items()}
+    tables['glasses_without'] = {kind: measure(model, reader, noise, v, truth, 'glasses')
+                                 for kind, v in removed.items()}
     both = confounded(model, *some)
     tables['confounded'] = {kind: measure(model, reader, noise, v, truth, 'glasses') for kind, v in
                             dict(plain=both, without=orthogonal(both, [directions['background']])).items()}
+    cosines = {name: {other: cosine(v, w) for other, w in directions.items()} for name, v in directions.items()}
     found = dict(command='python docs/selectivity.py', factors=READ, accuracy=accuracy, **tables, examples=N_EXAMPLES,
+                 cosines=cosines,
                  date=f'{datetime.now(UTC):%Y-%m-%d}', hardware=hardware(), torch=torch.__version__,
                  cpu_seconds=round(time.process_time() - began))
     MEASURED.write_text(json.dumps(found, indent=1) + '\n', encoding='utf-8')

@@ -160,7 +160,8 @@ def downwards(t:Trace, towers:LitTowers):
 
 def _known(g, met, nats, cfg):
     "A posterior in words"
-    flow = ', between the normals before the flow' if cfg.n_flows else ''
+    kinds = {True: ', between the normals before the flow', False: ', estimated from draws'}
+    flow = kinds[cfg.flows_in_prior] if cfg.n_flows else ''
     return (f'having seen the image; σ {met.sigma_q.mean():.2f} on average. '
             f'KL, the information that the image adds: {nats[g]:.1f} nats{flow}, '
             f'{sum(nats[:g + 1]):.1f} of {sum(nats):.1f} so far')

@@ -89,7 +89,7 @@ class Part(NamedTuple):
 _WRITES = 30 # seconds between two writes
 
 def what_is_evaluated(model:NVAE, images, asked:dict)->str: # asked: plain values
-    "Everything on which the figures depend, as text: the network, the images as it sees them, how draws are made"
+    "Everything on which the numbers depend, as text: the network, the images as it sees them, how draws are made"
     shown_to_it = hashlib.sha256()
     for x in as_batches(images, asked['images'], 256):
         shown_to_it.update(x.detach().cpu().contiguous().numpy().tobytes())
@@ -217,7 +217,7 @@ def evaluate(model:NVAE,
              progress:bool=False,    # a bar with the time left
              keep=None,              # folder for the file of finished images, see `Ledger`; None: no such file
              fresh:bool=False,       # start from the beginning even if there is such a file
-             **protocol,             # plain values to be kept with the figures: data, split, model's file …
+             **protocol,             # plain values to be kept with the numbers: data, split, model's file …
             )->dict:                 # plain values, ready for JSON
     "Likelihood of images, KL and activity of each group; raises `BadInput` for K < 1, too few or unsuitable images"
     there = n_available(images)
@@ -250,7 +250,7 @@ def _estimate_all(model, images, asked, ledger, progress)->Moments:
     return moments
 
 def _result(model, found, moments, asked):
-    "Figures and protocol in one record"
+    "Numbers and protocol in one record"
     cfg, active, ks = model.cfg, moments.active(), powers_of_ten(asked['importance_samples'])
     nats = {}
     for name, values in dict(nelbo=found.nelbo, nll=-found.log_px).items():
@@ -325,7 +325,7 @@ def _coins(cfg, redrawn):
 
 # %% ../../nbs/4_using/04_likelihood.ipynb #15-evaluate-049
 def fid_line(r:dict)->str:
-    "A result of `fid` in one line: the figure, the feature network, samples, temperature and images"
+    "A result of `fid` in one line: the distance, the feature network, samples, temperature and images"
     p = r['protocol']
     return _line('Fréchet distance', f"{r['fid']:.2f} by {p['features']} ({p['samples']} samples at "
                         f"temperature {p['temperature']}, {p['images']} images)")
@@ -333,7 +333,7 @@ def fid_line(r:dict)->str:
 def _line(name, text): return f'{name:16}  {text}'
 
 def summary(result:dict)->str:
-    "A result of `evaluate` in a few lines: the figures, and the images and settings that they belong to"
+    "A result of `evaluate` in a few lines: the numbers, and the images and settings that they belong to"
     protocol = result['protocol']
     K = protocol['importance_samples']
     lines = [_line('negative ELBO', _figure(result, 'nelbo'))]

@@ -281,7 +281,7 @@ def decode_images(model:NVAE, latents,     # `Latents`, or K tensors (N, z, h, w
     cfg, zs = model.cfg, list(latents)
     K, n = count_kept(cfg, len(zs), 1), len(zs[0])
     if K < cfg.total_groups:
-        rest = fold_temperature(cfg, draw_noise(cfg, n, seed), temperature)
+        rest = fold_temperature(cfg, draw_noise(cfg, n, seed), temperature) # noise times its group's temperature
         zs += rest[K:]
     check_latents(cfg, zs, n)
     images = []

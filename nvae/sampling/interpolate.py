@@ -19,7 +19,7 @@ PATHS = 'linear', 'spherical'
 def spherical(a:torch.Tensor, b:torch.Tensor, # (1, …)
               t:torch.Tensor,                 # (n, 1, 1, 1) share of b
              )->torch.Tensor:                 # (n, …)
-    "Interpolation on the great arc: the direction turns evenly (Shoemake, 1985); linear for parallel tensors"
+    "Interpolation on the great arc (Shoemake, 1985), even between equal lengths; linear for parallel tensors"
     lengths = (a.norm() * b.norm()).clamp(min=1e-12)
     cosine = (a * b).sum() / lengths
     angle = cosine.clamp(-1, 1).acos()

@@ -51,7 +51,7 @@ def between(prior:torch.distributions.Normal,     # over (B, z, h, w)
 # %% ../../nbs/4_using/09_restore.ipynb #restore-kinds
 class Measured(Protocol):
     "A kind of data y about images (B, C, H, W) in [0, 1]"
-    rounds: ClassVar[int] # of the two steps, after which results don't improve
+    rounds: ClassVar[int] # of the two steps, by default
 
     def begin(self, y:torch.Tensor)->torch.Tensor:
         "A first complete image"
@@ -60,7 +60,7 @@ class Measured(Protocol):
         "The decoder's mean, changed to agree with the data"
         ...
     def told(self, cell:int)->torch.Tensor:
-        "How much the data determine of each cell of cell×cell pixels, in [0, 1]; broadcasts to (B, z, h, w)"
+        "How much the data determine at a position of cell×cell pixels, in [0, 1]; broadcasts to (B, z, h, w)"
         ...
 
 def filled(y:torch.Tensor, known:torch.Tensor)->torch.Tensor: # (B, C, H, W), bool (1 or B, 1, H, W) → (B, C, H, W)
@@ -162,8 +162,8 @@ _BINARY = "this model's pixels are black or white, without noise and averages; i
 @torch.no_grad()
 def restore(model:NVAE, y:torch.Tensor, # the data: images (B, C, H, W) in [0, 1], or smaller ones
             measured:Measured,          # what they are: `Masked`, `Shrunk` or `Noisy`
-            noise:list|None=None,       # G tensors (B, z, h, w), times the temperature; None: most probable
-            rounds:int|None=None,       # None: as many as were best for such data
+            noise:list|None=None,       # G tensors (B, z, h, w), times the temperature; None: zeros
+            rounds:int|None=None,       # None: `measured.rounds`
            )->torch.Tensor:             # (B, C, H, W) in [0, 1]
     "Probable images that agree with the data (Prost et al., 2023); raises `BadInput` for models that can't restore"
     check_restorable(model.cfg, measured)
@@ -204,7 +204,7 @@ class Restoration:
     mask: str | None = None # another of that size; white is to be filled
     enlarge: Literal[2, 4, 8] | None = None
     noise: Annotated[float, Field(gt=0, le=1)] | None = None # its standard deviation, for pixels in [0, 1]
-    rounds: Annotated[int, Field(ge=1, le=1000)] | None = None # None: as many as were best
+    rounds: Annotated[int, Field(ge=1, le=1000)] | None = None # None: as many as the kind of data has
 
     def __post_init__(self):
         "Raises `BadInput` unless exactly one thing is wrong with the image"
@@ -355,7 +355,7 @@ AT_ONCE = 16 # answers in one batch
 MOST_ANSWERED = 2**25 # most pixels of all answers together
 
 def answers(model:NVAE, asked:Restoration, n:int=1, # n: how many answers
-            temperature:Any=0.,  # of the draws, a number in 0–2 or one per scale; 0: the most probable answer
+            temperature:Any=0.,  # of the draws, a number in 0–2 or one per scale; 0: without noise
             seed:int=0,          # of their noise
             progress:bool=False, # show a progress bar?
            )->torch.Tensor:      # (n, C, h, w) in [0, 1], at the image's own size, or enlarged

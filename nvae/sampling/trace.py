@@ -12,6 +12,7 @@ import torch
 from torch.distributions import kl_divergence
 
 from ..network.model import NVAE
+from ..noise import draw_noise
 
 # %% ../../nbs/4_using/03_trace.ipynb #14c-steps-007
 class Met(NamedTuple):
@@ -22,7 +23,7 @@ class Met(NamedTuple):
     sigma_p: torch.Tensor  # (z, h, w) its standard deviation
     known: torch.Tensor    # (z, h, w) mean of the posterior
     sigma_q: torch.Tensor  # (z, h, w) its standard deviation
-    kl: torch.Tensor       # (h, w) nats, of the posterior from the prior
+    kl: torch.Tensor       # (h, w) nats, of the posterior from the prior; from draws if it alone has flows
 
 class Trace(NamedTuple):
     "One image (C, H, W) followed through a network of G groups"
@@ -33,23 +34,28 @@ class Trace(NamedTuple):
     so_far: torch.Tensor # (G + 1, C, H, W) decoded from the first K groups
     nats: float          # of the image given all groups: -log p(x|z)
 
+_DRAWS = 64 # for a KL that has no closed form
+
 @torch.no_grad()
-def trace(model:NVAE, x:torch.Tensor)->Trace: # x: one image (1, C, H, W) in [0, 1]
+def trace(model:NVAE, x:torch.Tensor, # one image (1, C, H, W) in [0, 1]
+          seed:int=0)->Trace:         # of the draws for KLs that have no closed form
     "Follow an image through the network at its posteriors' means; raises `BadInput` for one of another shape"
     x = x.to(model.start)
     maps = model.read(x)
     n_copies = len(maps) + 1
     copies = torch.arange(n_copies, device=x.device)[:, None, None, None]
+    network: Any = model.groups
+    draws = None if all(group.is_exact for group in network) else draw_noise(model.cfg, _DRAWS, seed)
     groups, head_inputs = [], []
 
     def choose(g, h):
         "Copy K has the posterior's mean in its first K groups, the prior's in the others"
-        group: Any = model.groups[g]
+        group = network[g]
         features = maps[g].expand(n_copies, -1, -1, -1)
         prior = group.prior(h)
         posterior = group.posterior(features, h, prior)
-        kl = kl_divergence(posterior, prior).sum(1)
-        met = features, h, prior.mean, prior.sigma, posterior.mean, posterior.sigma, kl
+        kl = _estimated(group, maps[g], h[-1:], draws[g]) if draws else kl_divergence(posterior, prior)
+        met = features, h, prior.mean, prior.sigma, posterior.mean, posterior.sigma, kl.sum(1)
         groups.append(Met._make(v[-1] for v in met))
         expected = group.from_prior(h, torch.zeros_like(prior.mean))
         return torch.where(copies > g, group.flow(posterior.mean), expected)
@@ -64,3 +70,7 @@ def trace(model:NVAE, x:torch.Tensor)->Trace: # x: one image (1, C, H, W) in [0,
     nats = -model.likelihood(params[-1:]).log_prob(x).sum().item()
     return Trace(image=x[0], before=[stem[0], pre_processed[0]], groups=groups, after=head_inputs[0],
                  so_far=model.likelihood(params).mean, nats=nats)
+
+def _estimated(group, s, h, draws)->torch.Tensor: # (1, …) each but the draws → (1, z, h, w) nats
+    "Log-ratio of posterior and prior at each variable, its mean over draws; the sum over variables estimates the KL"
+    return torch.stack([group.infer_each(s, h, eps.to(h)).kl for eps in draws.split(1)]).mean(0)
