@@ -9,7 +9,7 @@ from nvae.boards.session import list_models
 from nvae.cli.main import main
 from nvae.errors import BadInput
 from nvae.runs import checkpoint
-from nvae.runs.checkpoint import OWN_MODELS, load_model, own_models, save_model
+from nvae.runs.checkpoint import OWN_MODELS, load_model, own_models, read_file, save_model
 from nvae.sampling.provenance import like
 
 
@@ -47,8 +47,15 @@ def test_the_kit_has_several_models_and_a_menu_of_them(models, small, tmp_path):
     assert list_models() == {name: models / f'{name}.model' for name in OWN_MODELS} == own_models()
     board = SampleBoard('digits', iterations=1, n=2).wait()
     assert board.studio.home == tmp_path / 'runs/digits'
+    assert board.studio.about().startswith('digits: ')
     with pytest.raises(BadInput, match='no file other'):
         nvae.load('other')
+
+
+def test_each_of_the_kits_models_knows_its_name():
+    for name, path in own_models().items():
+        config = read_file(path)['config']
+        assert config['name'] == name and f'models/{name}.model' in config['description']
 
 
 def test_files_called_demo_come_first_and_runs_of_that_name_stay_in_sight(models, small, tmp_path):

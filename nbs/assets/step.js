@@ -10,6 +10,7 @@ const ACROSS = {left: .17, middle: .38, right: .59} // where the towers and the 
 const BARS = .77
 const WORDS = {bottom_up: '', top_down: '', pre: 'pre ↓2', post: 'post ↑2'}
 const SIDES = Object.keys(ACROSS)
+const SPEEDS = {'½×': 3000, '1×': 1500, '2×': 750, '4×': 375} // ms that a step is shown
 
 function draw(tag, name, props = {}, text = '') {
   const element = document.createElementNS(SVG, tag)
@@ -49,11 +50,13 @@ function render({model, el}) {
   const slider = make('input', 'nvae-steer', {type: 'range', min: 0, step: 1})
   const count = make('span', 'nvae-count', {ariaHidden: true})
   const play = key('Play', '', () => put('playing', !get('playing')))
+  const speed = make('select', 'nvae-key nvae-speed', {title: 'speed of playing', ariaLabel: 'speed of playing'},
+                     ...Object.entries(SPEEDS).map(([text, ms]) => make('option', '', {textContent: text, value: ms})))
   const present = key('Present', 'fill the screen; Escape leaves', toPresent)
   const keys = make('div', 'nvae-play', {role: 'group', ariaLabel: 'playing'},
                     key('|◂', 'the first step (Home)', () => go(0)), key('◂', 'the step before (←)', () => go(at() - 1)),
                     play, key('▸', 'the next step (→)', () => go(at() + 1)),
-                    key('▸|', 'the last step (End)', () => go(last())), slider, count, present)
+                    key('▸|', 'the last step (End)', () => go(last())), speed, slider, count, present)
   slider.setAttribute('aria-label', 'step')
   present.classList.add('nvae-present')
   play.classList.add('nvae-run')
@@ -248,9 +251,14 @@ function render({model, el}) {
     play.title = plays ? 'pause' : 'play from here'
     play.setAttribute('aria-label', play.title)
     play.setAttribute('aria-pressed', plays)
-    clearInterval(timer)
-    timer = plays ? setInterval(playOn, get('ms')) : null
+    setPace()
     if (plays && way.steps.length && at() === last()) go(0)
+  }
+
+  function setPace() {
+    speed.value = get('ms')
+    clearInterval(timer)
+    timer = get('playing') ? setInterval(playOn, get('ms')) : null
   }
 
   function playOn() {
@@ -286,6 +294,7 @@ function render({model, el}) {
 
   // --- keys
   slider.oninput = () => go(+slider.value)
+  speed.onchange = () => put('ms', +speed.value)
   views.onclick = () => {
     HERE.onward()
     slider.focus({preventScroll: true}) // for the arrow keys
@@ -308,7 +317,7 @@ function render({model, el}) {
   })
   resized.observe(towers)
   document.addEventListener('fullscreenchange', screenChanged)
-  const stopListening = listen(model, {change: show, 'change:value': dress, 'change:playing': dressPlay})
+  const stopListening = listen(model, {change: show, 'change:value': dress, 'change:playing': dressPlay, 'change:ms': setPace})
   dressPresent(false)
   dressPlay()
   show()

@@ -14,6 +14,7 @@ import ipywidgets as W
 import torch
 import traitlets as T
 
+from .board import time_taken
 from .controls import boxed, button, choice, remark, toggles
 from .grid import ImageGrid, page_file, sprite
 from .groups import Hierarchy
@@ -151,7 +152,7 @@ class InterpolateBoard(PairBoard):
         "The time it took, and the number of ways still being drawn"
         missing = len(WAYS) - len(drawing.traits['steps'])
         still = [] if drawing.settled else [f'drawing {missing} other ways']
-        return ' · '.join([f'{self.ms:.0f} ms', *still, *notes])
+        return ' · '.join([time_taken(self.ms), *still, *notes])
 
     def present(self, drawing):
         "Show the film of the slider, and the strips drawn so far"

@@ -158,7 +158,8 @@ class Studio:
         groups = ' + '.join(str(n) for n in reversed(cfg.groups_per_scale))
         scales = '1 scale' if cfg.n_scales == 1 else f'{cfg.n_scales} scales'
         device = self.model.device.type.upper()
-        return f"{config.name}: {height}×{width}, {colour}, {groups} groups in {scales}, on {device}"
+        name = self.name if self.name in own_models() else config.name
+        return f"{name}: {height}×{width}, {colour}, {groups} groups in {scales}, on {device}"
 
     def statistics(self, temperature, iterations:int=20)->dict|None:
         "BatchNorm statistics for a temperature, estimated once and kept while among the `KEPT` used last"

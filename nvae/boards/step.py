@@ -10,6 +10,7 @@ from pathlib import Path
 
 import traitlets as T
 
+from .board import time_taken
 from .grid import ImageGrid, page_file
 from .inputs import SourceBoard
 from .session import Drawing, Superseded, asked
@@ -139,7 +140,7 @@ class StepBoard(SourceBoard):
 
     def caption(self, drawing, notes=()):
         "The time that the steps took"
-        return ' · '.join([f'{self.ms:.0f} ms for {len(self.steps)} steps', *notes])
+        return ' · '.join([f'{time_taken(self.ms)} for {len(self.steps)} steps', *notes])
 
     @property
     def told(self)->str:

@@ -121,7 +121,7 @@ def upwards(t:Trace, towers:LitTowers):
         pictures = {name: mosaic(v) for name, v in maps.items()}
         return Step(title, text, (ys, 'left'), dict(image=to_pil(t.image), **pictures))
     stem, pre_processed = t.before
-    yield step('the image', f'{shape(t.image)} numbers', towers.where('image'))
+    yield step('the image', f'{shape(t.image)} numbers, {_described(len(t.groups))}', towers.where('image'))
     yield step('bottom-up: stem', f'one convolution: many channels at full size, {shape(stem)}',
                towers.where('stem'), features=stem)
     yield step('bottom-up: pre-processing', f'cells that halve the size, {shape(pre_processed)}',
@@ -129,6 +129,11 @@ def upwards(t:Trace, towers:LitTowers):
     for g, met in reversed(list(enumerate(t.groups))):
         text = f'the feature map that the posterior of group {g} will read, {shape(met.features)}'
         yield step(f'bottom-up: group {g}', text, towers.where('bottom_up', g), features=met.features)
+
+def _described(n):
+    "What the network makes of an image, in words"
+    if n == 1: return 'which the network describes by one group of latents z'
+    return f'which the network describes by {n} groups of latents z: group 0 is the coarsest, group {n - 1} the finest'
 
 def downwards(t:Trace, towers:LitTowers):
     "Yields the steps of the top-down tower"
@@ -158,7 +163,8 @@ def _known(g, met, nats, cfg):
     kinds = {True: ', between the normals before the flow', False: ', estimated from draws'}
     flow = kinds[cfg.flows_in_prior] if cfg.n_flows else ''
     return (f'having seen the image; σ {met.sigma_q.mean():.2f} on average. '
-            f'KL {nats[g]:.1f} nats{flow}, {sum(nats[:g + 1]):.1f} of {sum(nats):.1f} so far')
+            f'KL, the information that the image adds: {nats[g]:.1f} nats{flow}, '
+            f'{sum(nats[:g + 1]):.1f} of {sum(nats):.1f} so far')
 
 def _in_all(pixels, latents, cfg):
     "The negative ELBO, in words"

@@ -127,6 +127,14 @@ def plays(hand):
     assert hand.stage.get_by_role('button', name='play from here').get_attribute('aria-pressed') == 'false'
     hand.page.wait_for_timeout(1800)
     hand.at(2)
+    hand.page.get_by_label('speed of playing').select_option('4×')
+    hand.press('play from here')
+    hand.at(3)
+    hand.page.get_by_label('speed of playing').select_option('½×') # while it plays
+    hand.press('pause')
+    speed = hand.page.get_by_label('speed of playing')
+    assert speed.locator('option:checked').inner_text() == '½×' and speed.input_value() == '3000'
+    speed.select_option('1×')
 
 
 def presented(hand):
