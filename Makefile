@@ -61,7 +61,7 @@ bench: $(READY) ## measure speed and memory on this machine, for the page of ben
 MEASURED_BOARDS := quickstart big_logistic_mixture20latentnoflows
 bench-boards: $(READY) ## measure how fast the boards answer, in the kernel and in Debian's chromium, for the same notebook
 	@rm -f $(RESULTS)/.measuring.jsonl
-	@for name in $(MEASURED_BOARDS); do $(BIN)/python tests/browser/bench_boards.py --config $$name --seconds 10 --json >> $(RESULTS)/.measuring.jsonl || exit 1; tail -n 1 $(RESULTS)/.measuring.jsonl; done
+	@for name in $(MEASURED_BOARDS); do $(BIN)/python tests/browser/bench_boards.py --config $$name --seconds 10 >> $(RESULTS)/.measuring.jsonl || exit 1; tail -n 1 $(RESULTS)/.measuring.jsonl; done
 	@mv $(RESULTS)/.measuring.jsonl $(RESULTS)/widgets.jsonl
 
 gpu: $(READY) ## does the kit work on this GPU, and how fast? one JSON in four minutes at most; ONLY chooses a part of it

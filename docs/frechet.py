@@ -89,13 +89,27 @@ def scores(reader, train, test):
     return {name: score(part, test.facts[name])['known'] for name, part in zip(test.facts, parts)}
 
 
-def distances(file):
-    "Samples against held-out images at each temperature, and training images against them: plain values"
+class Prepared(NamedTuple):
+    "A model, and what its samples are compared by"
+    model: nn.Module
+    reader: Reader
+    train: Known
+    test: Known
+
+
+def prepared(file):
+    "A model with a reader of its images, and these"
     model = load_model(file)
     images = images_of(model.config)
     train, test = map(known, (images.train, images.test), facts_of(model.config, images), (MOST, SAMPLES))
     what = 'the class' if 'class' in train.facts else f'{len(train.facts)} factors'
     reader = train_reader(train, f'a reader of {what} (64 features, trained on {len(train.x):,} images)')
+    return Prepared(model, reader, train, test)
+
+
+def distances(file):
+    "Samples against held-out images at each temperature, and training images against them: plain values"
+    model, reader, train, test = prepared(file)
     read = scores(reader, train, test)
     among = frechet(train.x[:SAMPLES].split(100), test.x.split(100), fid_metric(reader))
     found = [fid(model, test.x, SAMPLES, t, feature=reader) for t in TEMPERATURES]

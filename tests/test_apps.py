@@ -98,15 +98,20 @@ def test_cherry_opens_its_notebook_with_the_model_loaded(model_file, tmp_path):
     assert not list(tmp_path.glob('nvae-*'))
 
 
-@pytest.mark.parametrize('how,code', [(signal.SIGINT, 0), (signal.SIGTERM, 143)], ids=['ctrl-c', 'sigterm'])
+ENDS = {'ctrl-c': (signal.SIGINT, 0), 'sigterm': (signal.SIGTERM, 143), 'a closed terminal': (signal.SIGHUP, 129)}
+
+
+@pytest.mark.parametrize('how,code', ENDS.values(), ids=ENDS)
 def test_lab_opens_the_book(tmp_path, how, code):
     (tmp_path / 'mine.ipynb').touch()
+    (tmp_path / 'mine.png').write_bytes(b'a picture')
     with running('lab', cwd=tmp_path) as (process, address):
         base = address.split('/lab/tree/')[0]
         token = address.split('?')[1]
         for page in ('book/nbs/index.ipynb', f'{tmp_path.name}/mine.ipynb'): # the book, and what lies where one is
             found = json.loads(fetched(f'{base}/api/contents/{page}?content=0&{token}'))
             assert found['type'] == 'notebook'
+        assert fetched(f'{base}/files/{tmp_path.name}/mine.png?{token}') == 'a picture'
         assert refused(f'{base}/api/contents')
         assert stopped(process, how) == (code, '')
 

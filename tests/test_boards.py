@@ -1,5 +1,7 @@
 "What every board does with bad input; exploring and interpolating, driven by code where a notebook can't show it"
+import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets as W
@@ -22,7 +24,7 @@ from nvae.data.faces import draw_faces
 from nvae.errors import BadInput
 from nvae.network.model import NVAE
 from nvae.plots.pictures import image_grid, png, read_png_meta, to_pil
-from nvae.runs.checkpoint import save_model
+from nvae.runs.checkpoint import load_model, save_model
 from nvae.sampling.directions import load_direction
 from nvae.sampling.provenance import like
 from nvae.sampling.recipe import as_text, from_text
@@ -214,6 +216,87 @@ def test_what_the_step_board_says_shows_its_picture(runs, tmp_path, monkeypatch)
     board.set(image='pick 1')
     assert board.wait().made_by.command.text == ''
     assert 'takes an image file' in board.made_by.instead.value
+
+
+def test_the_map_and_the_table_say_how_they_are_made(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for label in 'ab':
+        (tmp_path / f'faces/{label}').mkdir(parents=True)
+        for number in range(16):
+            (tmp_path / f'faces/{label}/{number:02}.png').write_bytes(face(number, (16, 16)))
+    board = ExploreBoard('small', iterations=1, n=2, runs=runs, tab='map', map_groups=[1])
+    for values in dict(), dict(images='faces', map_groups=[]), dict(tab='who knows what', folder='faces'):
+        board.set(**values)
+        saved = board.wait().save(tmp_path / 'saved.png')
+        there = {}
+        exec(board.made_by.code.text, there)
+        if values.get('tab'): there['picture'].savefig(tmp_path / 'again.png', dpi=150)
+        else: there['picture'].save(tmp_path / 'again.png')
+        assert np.array_equal(np.asarray(Image.open(tmp_path / 'again.png')), np.asarray(Image.open(saved)))
+        assert board.made_by.command.text == '' and '--like' not in board.made_by.instead.value
+    board.set(tab='restore')
+    assert board.wait().made_by.code.text == '' and '--like' not in board.made_by.instead.value
+
+
+def test_what_was_dropped_is_looked_for_where_one_stands(runs):
+    board = InterpolateBoard('small', iterations=1, n=3, runs=runs).wait()
+    assert board.made_by.more.value == ''
+    drop_numbered_faces(board)
+    assert '0.png and 1.png' in board.wait().made_by.more.value
+    board.set(a='', b='')
+    assert board.wait().made_by.more.value == ''
+
+
+def test_the_tray_says_how_its_picture_is_made(runs, tmp_path):
+    board = CherryBoard('small', iterations=1, n=4, runs=runs).wait()
+    board.pick(2)
+    line = re.search('<code>(.*)</code>', board.made_by.more.value)[1]
+    assert main([*shlex.split(line)[1:], '--out', str(tmp_path / 'again.png')]) == 0
+    assert (tmp_path / 'again.png').read_bytes() == board.save(tmp_path / 'saved.png').read_bytes()
+    board.clear()
+    assert 'code' not in board.made_by.more.value
+
+
+def test_what_is_restored_keeps_its_size(runs):
+    board = ExploreBoard('small', iterations=1, n=2, runs=runs, start='an image').wait()
+    drop(board.sources[0], 'wide.png', face(3, (40, 60)))
+    assert 'resized to 16×16' in board.wait().sources[0].about.value
+    board.set(tab='restore')
+    assert 'resized' not in board.wait().sources[0].about.value and '60×40' in board.sources[0].about.value
+    board.set(tab='groups')
+    assert 'resized to 16×16' in board.wait().sources[0].about.value
+
+
+def test_a_direction_wants_examples_on_both_sides(runs):
+    board = ExploreBoard('small', iterations=1, n=2, runs=runs, tab='directions', these='pick 1', name='new').wait()
+    board.make_direction()
+    says(board, 'to: name the examples')
+
+
+def test_a_board_that_opens_another_lends_it_the_model(runs, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(nvae.boards.session, 'load_model', lambda path: loaded.append(path) or load_model(path))
+    sample = SampleBoard('small', iterations=1, n=4, runs=runs).wait()
+    for index, place in enumerate(('explore', 'a', 'b')):
+        sample.hand_over(index, place)
+        sample.children[-1].wait()
+    assert len(loaded) == 1
+    sample.come_back()
+    sample.reload()
+    sample.wait().hand_over(1, 'explore')
+    assert sample.children[-1].wait().studio.model is sample.studio.model and len(loaded) == 2
+
+
+def test_what_was_being_drawn_is_drawn_when_one_comes_back(runs):
+    sample = SampleBoard('small', iterations=1, n=4, runs=runs).wait()
+    sample.set(temperature=1.2)
+    sample.open_with(sample.shown(), 0, InterpolateBoard, 'a', {})
+    sample.children[-1].wait()
+    sample.come_back()
+    assert sample.wait().shown().recipes[0].temperature == 1.2 and sample.shown().settled
+    sample.present(replace(sample.shown(), settled=False))
+    with pytest.raises(BadInput, match='go on with an image'):
+        sample.hand_over(1, 'explore')
 
 
 def test_directions_without_a_name_are_those_of_the_command(runs, tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ BY_NUMBER = r'notebooks? \d+|\[\d+[a-z]?\]\([^)]*\.ipynb'
 WANTED = {
     'what happens without it': r'[Ww]ithout|[Ww]hat a flow buys',
     'shapes': r'[Ss]hapes, step by step',
-    'place in the whole': r'## In the whole',
+    'place in the network': r'## Place in the network',
     'tests': r'How it is tested'}
 
 

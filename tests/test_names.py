@@ -122,6 +122,9 @@ def test_lab_says_what_it_opens_and_shows_the_folder_where_one_is(nvae, opened, 
     'a size of tiles': (['sample', 'cats', 0.7, '--app', '--tile-size', 64], 'leave --tile-size out'),
     'a change': (['explore', 'cats', 0.7, '--app', '--difference'], 'leave --difference out'),
     'an image to step through': (['step', 'cats', 'nowhere.png'], 'there is no image nowhere.png'),
+    'what is no image': (['step', 'cats', __file__], "can't be read as an image"),
+    'an image to go to': (['interpolate', 'cats', 'nowhere.png', 'a.png', '--app'], 'there is no image nowhere.png'),
+    'a group': (['explore', 'cats', 0.7, '--app', '--group', 77], 'no group'),
 }.values(), ids=str)
 def test_what_a_board_does_not_take_is_refused_before_it_opens(nvae, cats, opened, args, says):
     done = nvae(*args)

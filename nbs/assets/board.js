@@ -66,13 +66,14 @@ function render({model, el}) {
     board.style.setProperty('--room', height)
   }
 
-  // --- what is said when nobody answers
+  // --- what is said when nobody answers; that the kernel is gone board.css says
   function say(text) {
+    const gone = !!text || board.classList.contains('jupyter-widgets-disconnected')
+    for (const part of board.children) part.inert = gone && !part.contains(el)
+    board.classList.toggle('nvae-gone', gone)
     if (banner.textContent === text) return
     banner.textContent = text
     banner.hidden = !text
-    for (const part of board.children) part.inert = !!text && !part.contains(el)
-    board.classList.toggle('nvae-gone', !!text)
   }
 
   function watch() {

@@ -106,6 +106,7 @@ function render({model, el}) {
     drawing = null
     dress()
   }
+  canvas.ondragstart = e => e.preventDefault()
   canvas.onfocus = () => { cursor.hidden = !canvas.matches(':focus-visible') }
   canvas.onblur = () => { cursor.hidden = true }
   canvas.onkeydown = e => {

@@ -59,7 +59,7 @@ function render({model, el}) {
     dress()
   }
 
-  // A row for all shows what the first row has
+  // A row for all shows what the first row has; a choice, only if all rows have the same
   function dress() {
     const value = get('value')
     for (const [name, inputs] of Object.entries(cells)) {
@@ -68,6 +68,8 @@ function render({model, el}) {
       get('fields').forEach((field, k) => {
         const input = inputs[k]
         if (document.activeElement !== input || field.kind !== 'number') input.value = values[k]
+        const differ = name === get('all') && get('labels').some(each => value[each]?.[k] !== values[k])
+        if (field.kind === 'choice' && differ) input.value = ''
         if (field.kind === 'range') inputs.row.amount.textContent = shown(values[k])
         if (field.kind === 'range') input.setAttribute('aria-valuetext', shown(values[k]))
         const [of, wanted] = field.when ?? []

@@ -146,7 +146,11 @@ function render({model, el}) {
     under.focus()
     open(thumbs.indexOf(under))
   }
-  plane.onpointercancel = () => { lasso = [] }
+  plane.onpointercancel = () => {
+    lasso = []
+    line.setAttribute('points', '')
+  }
+  plane.ondragstart = e => e.preventDefault() // else text that is marked elsewhere is dragged instead
   clear.onclick = () => put([[], []])
 
   // The nearest thumbnail in the direction of an arrow

@@ -43,6 +43,7 @@ function render({model, el}) {
     follow(e)
   }
   plane.onpointermove = e => { if (plane.hasPointerCapture(e.pointerId)) follow(e) }
+  plane.ondragstart = e => e.preventDefault()
   plane.ondblclick = () => put(0, 0)
   for (const slider of sliders) slider.oninput = () => put(+sliders[0].value, +sliders[1].value)
   dress()

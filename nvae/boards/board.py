@@ -174,9 +174,12 @@ class Board(Panel):
     tabs = ()      # names of the views to choose from; none: there is one
     more_keys = {} # what keys do that aren't in `hotkeys`, in words
 
-    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=9, runs=None, **values):
+    def __init__(self, file=None, temperature=.7, iterations:int=20, seed:int=0, n:int=9, runs=None,
+                 host=None, # a board that opens this one, and lends it its model
+                 **values):
         self.studio = Studio(runs)
-        self.newest = Newest()
+        self.studio.lender = host and host.studio
+        self.newest = Newest(host and host.newest)
         self.ready = False # is the model that was asked for loaded?
         self.drawn = {}    # serial number → `Drawing`, the newest last
         self.ms = None     # that the last picture took
@@ -406,6 +409,14 @@ class Board(Panel):
         self.newest.cancel()
         self.grid.dim = False
         self.status.say('stopped: any change, or New, goes on')
+
+    def pause(self):
+        "Stop drawing until `resume`"
+        self.newest.cancel()
+
+    def resume(self):
+        "Draw what `pause` has stopped"
+        if self.status.look == 'busy': self.draw(remember=False)
 
     def _present_all(self, values, stale, recorded):
         "Draw, and show each drawing as it comes"

@@ -20,6 +20,7 @@ from .picks import Picks, as_pick, pictures, recipe_of, recreate
 from ..errors import MOST_ON_BOARD, BadInput
 from ..files import given_path, put_file, shown
 from ..plots.pictures import image_grid, tile_scale
+from ..sampling.commands import command_line
 from ..sampling.provenance import read_picks
 
 # %% ../../nbs/engine/boards/08_cherry.ipynb #17e-cherry-board-006
@@ -127,6 +128,7 @@ class CherryBoard(Board):
             finally:
                 self._show_tray()
                 self._mark()
+                self._tell_tray()
             self.note.say(said or f'kept in {shown(self.picks.path)}')
         self.attempt(change)
 
@@ -165,6 +167,17 @@ class CherryBoard(Board):
         self.count.value = f'<span class="nvae-about">{" · ".join(said)}</span>'
         earlier = [in_words(f'picks of an earlier version of this model: {shown(p)}') for p in self.picks.others()]
         self.old.value = '<br>'.join(earlier)
+
+    def tell_made(self, drawing):
+        "The command and the code of the batch, and the command of the tray"
+        super().tell_made(drawing)
+        self._tell_tray()
+
+    def _tell_tray(self):
+        "The command that makes the picture of the tray"
+        if self.kept is None: return
+        again = command_line('sample', '--like', shown(self.picks.path))
+        self.made_by.add(f'This is the batch. The tray: `{again}`' if self.picks.items else 'This is the batch.')
 
     # --- results
     def _some_picks(self)->list:

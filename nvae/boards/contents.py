@@ -8,13 +8,19 @@ __all__ = ['OURS', 'Contents']
 # %% ../../nbs/engine/boards/20_contents.ipynb #contents-imports
 from ipykernel.ipkernel import IPythonKernel
 from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_server.files.handlers import FilesHandler
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
+from traitlets import default
 
 # %% ../../nbs/engine/boards/20_contents.ipynb #contents-manager
 OURS = 'python3' # the kernel that runs in this Python
 
 class Contents(LargeFileManager):
-    "The files of JupyterLab, notebooks as it would write them right after they are opened"
+    "The files of JupyterLab, notebooks as it would write them right after they are opened, pictures behind links too"
+    @default('files_handler_class')
+    def _serve_through_links(self): # Tornado's own handler of files, the usual one, refuses what lies behind a link
+        return FilesHandler
+
     def get(self, path, content=True, type=None, format=None, require_hash=False):
         model = super().get(path, content=content, type=type, format=format, require_hash=require_hash)
         if content and model['type'] == 'notebook': self.tell_kernel(model['content']['metadata'])

@@ -72,16 +72,21 @@ class MadeBy(W.VBox):
     "The command and the lines of Python that make a picture, with buttons to copy them"
     def __init__(self):
         self.command = Copyable(name='the command')
-        self.instead = W.HTML()
+        self.instead, self.more = W.HTML(), W.HTML()
         self.code = Copyable(name='the lines of Python')
         titles = [W.HTML(f'<h3 class="nvae-heading">{title}</h3>') for title in ('In a terminal', 'In Python')]
-        super().__init__([titles[0], self.command, self.instead, titles[1], self.code])
+        super().__init__([titles[0], self.command, self.instead, self.more, titles[1], self.code])
         self.add_class('nvae-made-by')
 
     def say(self, command:str, code:str, instead:str=NO_VERB): # instead: shown where there is no command
         "Show both; an empty command means that there is none"
         self.command.text, self.code.text = command, code
         self.instead.value = '' if command else f'<span class="nvae-instead">{in_words(instead)}</span>'
+        self.more.value = ''
+
+    def add(self, text:str):
+        "Show one more line below the command, until the next picture"
+        self.more.value = f'<span class="nvae-instead">{in_words(text)}</span>'
 
     def tell(self, studio:Studio, drawing:Drawing, origins:dict): # origins: as in `command_of`
         "Show the command and the code of a drawing"

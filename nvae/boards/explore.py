@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GROUPS', 'DESK', 'DIRECTIONS', 'RESTORE', 'KNOWS', 'MAP', 'TABS', 'STARTS', 'SHOWS', 'AMPLIFIED', 'FRAMES',
-           'NOTHING_PAINTED', 'WAYS_TO_NAME', 'change_at', 'pixel_at', 'frame_of', 'row_sizes', 'row_heads',
-           'line_of_text', 'next_seeds', 'Hidden', 'ExploreBoard']
+           'NOTHING_PAINTED', 'NO_VERB_FOR_IT', 'WAYS_TO_NAME', 'change_at', 'pixel_at', 'frame_of',
+           'row_sizes', 'size_of', 'row_heads', 'line_of_text', 'next_seeds', 'Hidden', 'ExploreBoard']
 
 # %% ../../nbs/engine/boards/09_explore.ipynb #17f-explore-board-003
 import io
@@ -42,6 +42,7 @@ from ..errors import MOST_ON_BOARD, BadInput
 from ..evaluation.probe import plot_knowledge
 from ..files import shown
 from ..plots.pictures import png, to_pil
+from ..sampling.commands import call, expression, with_imports
 from ..sampling.directions import save_direction
 from ..sampling.encode import groups_named
 from ..sampling.explore import Change, cell_at, change_size, parse_cell
@@ -81,6 +82,11 @@ def row_sizes(images:torch.Tensor, columns:int, gain:float=0.)->list: # (N, C, H
         else: sizes.append(change_size(changed, before))
     return sizes
 
+def size_of(content:bytes)->str: # an image file
+    "The size of an image, in words"
+    width, height = open_image(content).size
+    return f'{width}×{height} pixels'
+
 def row_heads(cfg:ModelConfig, sizes:list)->list: # of each group, from the coarsest on
     "The heads of rows: name, scale if it is the scale's first row, and size relative to the largest change"
     largest = max(sizes, default=0.) or 1.
@@ -100,6 +106,7 @@ SHOWS = {'variants': 'fresh noise in what is chosen', 'walk': 'a round trip thro
 AMPLIFIED = {'off': 0., '×1': 1., '×2': 2., '×4': 4., '×8': 8.}
 FRAMES = 36 # of a walk
 NOTHING_PAINTED = 'brush over what is to be filled'
+NO_VERB_FOR_IT = 'No verb makes this picture.'
 WAYS_TO_NAME = 'pick 1 3, map, a folder, LATENTS:LABEL, or a file of picks'
 
 def line_of_text(name:str, placeholder:str, tooltip:str)->W.Text:
@@ -277,8 +284,28 @@ class ExploreBoard(PairBoard):
         elif v['tab'] == RESTORE and not v['strokes']: said = self.wait_for_paint(v, stale)
         else: return super()._present_all(v, stale, recorded)
         if stale(): return
-        self.made_by.say('', '') # no verb makes these
+        code = {KNOWS: self.code_of_table, MAP: self.code_of_map}.get(v['tab'])
+        self.made_by.say('', code(v) if code else '', NO_VERB_FOR_IT if code else said)
         self.status.say(said)
+
+    def code_of_table(self, v)->str:
+        "The lines of Python that make the table as a picture"
+        where = v['folder'].strip()
+        table = call('knowledge_of', 'model', *([repr(where)] if where else []))
+        drawn = f'picture = plot_knowledge({table}, model.cfg)'
+        return with_imports([self.load_line(), drawn, 'picture'])
+
+    def code_of_map(self, v)->str:
+        "The lines of Python that make the map as a picture"
+        where, groups = v['images'].strip(), v['map_groups'] or None
+        samples = f"mapped_images(model, draw(model, {expression(asked({**v, 'n': SAMPLES}))}))"
+        mapped = call('mapped_folder', 'model', repr(where)) if where else samples
+        drawn = f'picture = map_picture(mapped, placed(mapped, model.cfg, {groups!r}))'
+        return with_imports([self.load_line(), f'mapped = {mapped}', drawn, 'picture'])
+
+    def load_line(self)->str:
+        "The line of Python that loads the model"
+        return f'model = nvae.load({shown(Path(self.studio.name))!r})'
 
     def base(self, v, stale)->Recipe:
         "The recipe of the image that is changed"
@@ -343,6 +370,8 @@ class ExploreBoard(PairBoard):
         text = self.picture(source, v, stale)
         content = source.content(Picks(self.studio).items) if source.value else self.as_file(text)
         if self.seen_on_brush != content: self.controls['strokes'].show(open_image(content))
+        if source.value: source.tell(size_of(content)) # it is filled at its own size
+        source.seen = None # and said otherwise on another tab
         self.seen_on_brush = content
         return content
 
@@ -498,6 +527,8 @@ class ExploreBoard(PairBoard):
 
     def _make(self, v, stale):
         picks = Picks(self.studio).items
+        for hand, label in zip(HANDS, ('from', 'to')):
+            if not v[hand].strip(): raise BadInput(f'{label}: name the examples: {WAYS_TO_NAME}')
         noises = [handful(self.studio.model, v[hand], picks, self.on_map(v, hand)) for hand in HANDS]
         direction = direction_from(self.studio.model, v['name'], noises, [v[hand] for hand in HANDS])
         path = save_direction(direction, self.directions_folder / v['name'])

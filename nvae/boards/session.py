@@ -116,6 +116,7 @@ class Studio:
     "A loaded model, and the statistics estimated for it"
     def __init__(self, runs=None): # the folder of all runs; None: the nearest
         self.runs = given_path(runs or runs_folder(), 'folder')
+        self.lender = None # a studio whose model the next `load` uses, if it is of the same file
         self.file, self.model, self.sha256 = None, None, None # a model, its file and its hash, once one is loaded
         self.kept = {}  # (temperature, iterations) → statistics; the last used are at the end
         self.begun = {} # the cache of `drawn`
@@ -124,11 +125,19 @@ class Studio:
     def load(self, file=None): # as in `find_model`
         "Replace the model; raises `BadInput`, and keeps the present one, if that fails"
         path = find_model(file, self.runs)
+        lender, self.lender = self.lender, None
+        if lender and lender.file == path: return self.share(lender)
         model = load_model(path)
         sha256 = model_hash(model)
         if model.device.type == 'cpu': keep_memory()
         self.file, self.model, self.sha256 = path, model, sha256
         self.kept, self.begun = {}, {}
+        return self
+
+    def share(self, other):
+        "Use the model of another studio, and its statistics; the two must not draw at the same time"
+        self.file, self.model, self.sha256 = other.file, other.model, other.sha256
+        self.kept, self.begun = other.kept, other.begun
         return self
 
     @property
@@ -194,8 +203,8 @@ class Studio:
 # %% ../../nbs/engine/boards/00_session.ipynb #17-widgets-006
 class Newest:
     "Serves requests in a second thread, one at a time; a newer request replaces those that wait"
-    def __init__(self):
-        self.pool = ThreadPoolExecutor(1)
+    def __init__(self, beside=None): # another `Newest`, whose thread serves both
+        self.pool = beside.pool if beside else ThreadPoolExecutor(1)
         self.ticket = 0  # number of the newest request
         self.last = None # its future
 

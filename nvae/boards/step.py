@@ -17,7 +17,7 @@ from .storyboard import LitTowers, Step, frame, steps_of, steps_of_boxes
 from ..files import shown
 from ..plots.pictures import png
 from ..plots.towers import tower_rows
-from ..sampling.commands import command_line, imports, temperature_words
+from ..sampling.commands import command_line, temperature_words, with_imports
 from ..sampling.recipe import Recipe, from_text
 from ..sampling.trace import trace
 
@@ -134,7 +134,8 @@ class StepBoard(SourceBoard):
         body = [f'model = nvae.load({file!r})', f'image = {origin.code}',
                 f'picture = step_picture(model, image, {step})', 'picture']
         known = origin.path or not v['image']
-        self.made_by.say(line if known else '', '\n'.join([*imports(body), '', *body]), NO_FILE)
+        self.made_by.say(line if known else '', with_imports(body), NO_FILE)
+        self._tell_dropped()
 
     def caption(self, drawing, notes=()):
         "The time that the steps took"

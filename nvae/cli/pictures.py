@@ -73,9 +73,11 @@ def in_browser(board:str, file, left_out:dict|None=None, # option → value, of 
     "Open a board instead of making a picture; raises `BadInput` for values that the board or the model doesn't allow"
     from nvae.boards.server import open_app
     from nvae.config import Config
+    from nvae.data.images import load_image
     from nvae.errors import BadInput
     from nvae.noise import group_temperatures
     from nvae.runs.checkpoint import read_file
+    from nvae.sampling.encode import groups_named
     for name, value in (left_out or {}).items():
         if value: raise BadInput(_CHOSEN_THERE.format(name))
     for name, most in MOST_ON_BOARD.items():
@@ -84,6 +86,9 @@ def in_browser(board:str, file, left_out:dict|None=None, # option → value, of 
     cfg = Config.from_dict(read_file(file)['config'], file).model
     temperature = parameters.get('TEMPERATURE')
     if temperature is not None: group_temperatures(cfg, temperature)
+    groups_named(cfg, parameters.get('GROUPS'))
+    for name in {'IMAGE', 'IMAGE1', 'IMAGE2'} & parameters.keys():
+        if parameters[name]: load_image(parameters[name], cfg)
     open_app(board, theme, FILE=file, **parameters)
 
 def picture_path(out, made_up:str, *inputs)->Path: # --out or None; a default name; files that are read
@@ -162,9 +167,8 @@ def step(
     step: Annotated[int, option('--step', 'N', 'the step to begin with, counted from 1', min=1)] = 1,
     theme: Theme = 'system'):
     "Follow an image through the network in the browser. Step by step, with each group's prior, posterior and KL."
-    from nvae.data.images import image_bytes
-    if image: image_bytes(image)
-    in_browser('step', file, None, IMAGE=str(image.resolve()) if image else '', TEMPERATURE=temperature,
+    from nvae.files import shown
+    in_browser('step', file, None, IMAGE=shown(image.resolve()) if image else '', TEMPERATURE=temperature,
                ITERATIONS=iterations, SEED=seed, STEP=step, theme=theme)
 
 @example('lab')
@@ -195,10 +199,11 @@ def interpolate(
     groups: Groups = None, out: Out = None, tile_size: TileSize = None, app: App = False,
     theme: Theme = 'system'):
     "Interpolate between two images through the latents. The originals stand at the ends."
+    from nvae.files import shown
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Passage, Recipe, Start
     if app:
-        ends = dict(IMAGE1=str(image1.resolve()), IMAGE2=str(image2.resolve()))
+        ends = dict(IMAGE1=shown(image1.resolve()), IMAGE2=shown(image2.resolve()))
         left_out = {'out': out, 'tile-size': tile_size, 'group': groups}
         return in_browser('interpolate', file, left_out, **ends, N=n, SPACE=space, PATH=path, theme=theme)
     picture = picture_path(out, f'{image1.stem}-{image2.stem}.png', file, image1, image2)

@@ -20,7 +20,7 @@ from .normal import Normal, residual
 
 # %% ../../nbs/2_network/04_latents.ipynb #06-latents-008
 class Inferred(NamedTuple):
-    "Latent of an image at one group, its KL and its log-densities"
+    "Latent of an image at one group, its KL and its log-densities; from `infer_each`, those of each variable"
     z: torch.Tensor     # (B, z, h, w), after the flows, as it is merged
     kl: torch.Tensor    # (B,) nats
     log_q: torch.Tensor # (B,) nats, of the posterior at the drawn z

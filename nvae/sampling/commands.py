@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HOMES', 'number_text', 'temperature_words', 'command_line', 'Origin', 'sample_command',
            'interpolate_command', 'Rows', 'rows_of_variants', 'explore_command', 'command_of', 'imports',
-           'expression', 'call', 'code_of']
+           'with_imports', 'expression', 'call', 'code_of']
 
 # %% ../../nbs/engine/sharing/05_commands.ipynb #commands-imports
 import re
@@ -139,7 +139,9 @@ HOMES = {'Recipe': 'sampling.recipe', 'Start': 'sampling.recipe', 'Passage': 'sa
          'explore_recipes': 'sampling.recipe', 'from_text': 'sampling.recipe', 'Change': 'sampling.explore',
          'Desk': 'sampling.explore', 'Pad': 'sampling.explore', 'Slide': 'sampling.directions',
          'Restoration': 'sampling.restore', 'step_picture': 'boards.storyboard', 'read_picks': 'sampling.provenance',
-         'estimate_statistics': 'sampling.statistics'} # name that the lines may use → its module
+         'estimate_statistics': 'sampling.statistics', 'knowledge_of': 'boards.knowledge',
+         'plot_knowledge': 'evaluation.probe', 'map_picture': 'boards.map', 'mapped_folder': 'boards.map',
+         'mapped_images': 'boards.map', 'placed': 'boards.map'} # name that the lines may use → its module
 
 def imports(lines:list)->list: # lines of Python; returns other ones
     "The imports that some lines of Python need"
@@ -149,6 +151,10 @@ def imports(lines:list)->list: # lines of Python; returns other ones
         if is_used: used.setdefault(HOMES[name], []).append(name)
     own = [f"from nvae.{module} import {', '.join(names)}" for module, names in sorted(used.items())]
     return ['import nvae', *own]
+
+def with_imports(body:list)->str: # lines of Python
+    "Lines of Python below the imports that they need"
+    return '\n'.join([*imports(body), '', *body])
 
 def expression(value, names:Mapping={})->str: # names: text → Python that replaces it
     "Python that makes a value; of a record, only the fields that differ from their defaults"
@@ -222,4 +228,4 @@ def code_of(cfg:ModelConfig, file, recipes:list, grid:Mapping={}, origins:Mappin
     arranged = {name: repr(value) for name, value in grid.items() if value}
     body = [f'model = nvae.load({str(file)!r})', *read, *_images_code(cfg, recipes, letters),
             f"picture = {call('nvae.image_grid', 'images', **arranged)}", 'picture']
-    return '\n'.join([*imports(body), '', *body])
+    return with_imports(body)

@@ -41,6 +41,9 @@ def picked(view, home):
     page.wait_for_function(TWO_MARKED)
     tray.nth(2).drag_to(tray.nth(0))
     there((1, 0), (0, 2), (0, 4))
+    tray.nth(1).hover()
+    tops = tray.nth(1).locator('.nvae-offers > *').evaluate_all('all => all.map(e => e.getBoundingClientRect().top)')
+    assert len(tops) == 3 and len(set(tops)) == 1 # ◂ ✕ ▸ in one row
     tray.nth(0).focus()
     page.keyboard.press('Shift+ArrowRight')
     there((0, 2), (1, 0), (0, 4))
@@ -77,6 +80,7 @@ def killed(view, home):
         run(view)
     else:
         page.wait_for_function(KERNEL_GONE)
+        page.wait_for_function("() => document.querySelector('.nvae-body').inert")
         view.shot('gone')
         page.reload()
         view.settled()

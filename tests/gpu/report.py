@@ -509,12 +509,12 @@ def training(device, seconds, folder, measured, sizes, keep):
     return dict(**found, passed=True)
 
 
-def compile_training(device, seconds, folder, size):
-    "The smallest configuration through torch.compile, against eager"
+def compile_training(device, seconds, folder, size, config):
+    "A configuration through torch.compile, against eager"
     found = {}
     with own_generators():
         for precision in ('float32', 'bfloat16'):
-            cfg = bench_config(MEASURED[0], size, precision=precision)
+            cfg = bench_config(config, size, precision=precision)
             eager, fast = (timed_training(cfg, device, folder, {}, compiled) for compiled in (False, True))
             found[precision] = dict(eager=eager, compiled=fast, times_as_fast=fast['median'] / eager['median'])
     return dict(**found, passed=True)
@@ -577,7 +577,7 @@ def parts_of(a, device, folder, result, keep):
         rollback=(lambda s: rollback(device, s, here('rollback')), 20),
         sampling=(lambda s: sampling(device, s, measured(), keep('sampling')), 25),
         training=(lambda s: training(device, s, here('training'), measured(), sizes, keep('training')), 75),
-        compile=(lambda s: compile_training(device, s, here('compile'), max(sizes[:3])), 60))
+        compile=(lambda s: compile_training(device, s, here('compile'), max(sizes[:3]), a.config), 60))
 
 
 @contextmanager
@@ -656,6 +656,7 @@ def arguments():
     p.add_argument('--out', default='device_report.json')
     p.add_argument('--parity', default=here.parent / 'parity', help="folder of the official network's numbers")
     p.add_argument('--model', default='demo', help='the model that `generate` is tried with')
+    p.add_argument('--config', default=MEASURED[0], help='what `compile` measures')
     p.add_argument('--sizes', type=int, nargs='+', metavar='N', help='batch sizes of training')
     return p
 
