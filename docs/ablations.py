@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -208,53 +209,69 @@ def measured(model, test):
                 elsewhere={name: told(bound(padded(images))) for name, images in elsewhere.items()})
 
 
-def measure(name, seed, runs):
+class Table(NamedTuple):
+    "The runs of a script, and where their records go"
+    script: str
+    plans: dict         # name → Plan
+    file: Path
+    measured: Callable  # (model, held-out images) → a part of the record
+
+
+TABLE = Table('docs/ablations.py', RUNS, MEASURED, measured)
+
+
+def building(plan):
+    "A context in which a new state has the network of a plan"
+    return patch.object(states, 'new_network', partial(swapped, states.new_network, plan))
+
+
+def measure(table, name, seed, runs):
     "Train; the record of it"
-    plan, steps = RUNS[name], Steps()
+    plan, steps = table.plans[name], Steps()
     cfg = configured('digits', [f'name={len(list(runs.iterdir()))}', *settings(plan, seed)], None)
     loaders, run, began = dataloaders(cfg, progress=False), open_run(cfg, runs), time.process_time()
     end, found, model = 'done', {}, None
-    build = partial(swapped, states.new_network, plan)
     swaps = dict(take_step=steps.watching(training.take_step), preview=lambda *a: None)  # pictures aren't looked at
-    with plan.context(), patch.object(states, 'new_network', build), patch.multiple(training, **swaps):
+    with plan.context(), building(plan), patch.multiple(training, **swaps):
         try:
             model = training.fit(cfg, run, loaders)
         except training.TrainingFailed as e:
             end = str(e)
         seconds = time.process_time() - began
-        if model is not None: found = measured(model, torch.cat(list(loaders.test.batches()))[:HELD_OUT])
+        if model is not None: found = table.measured(model, torch.cat(list(loaders.test.batches()))[:HELD_OUT])
     events = [r['message'] for r in read_metrics(run.metrics) if r['kind'] == 'event']
     return dict(
-        name=name, seed=seed, command=shlex.join(['python', 'docs/ablations.py', f'{name}, seed {seed}']),
+        name=name, seed=seed, command=shlex.join(['python', table.script, f'{name}, seed {seed}']),
         settings=' '.join(settings(plan, seed)), date=f'{datetime.now(UTC):%Y-%m-%d}', hardware=hardware(),
-        torch=torch.__version__, parameters=model and n_parameters(model), steps=len(loaders.train),
-        cpu_seconds=round(seconds, 1), end=end, spikes=steps.spikes,
+        torch=torch.__version__, parameters=model and n_parameters(model),
+        steps=round(cfg.train.epochs * len(loaders.train)), cpu_seconds=round(seconds, 1), end=end, spikes=steps.spikes,
         skipped=sum(event.endswith(': skipped') for event in events),
         rolled_back=sum(': back to step' in event for event in events), before_beta_1=steps.last,
         test_images=HELD_OUT, elsewhere_images=ELSEWHERE, **found)
 
 
-def known():
+def known(table):
     "(name, seed) of what is measured already"
-    if not MEASURED.exists(): return []
-    records = map(json.loads, MEASURED.read_text(encoding='utf-8').splitlines())
+    if not table.file.exists(): return []
+    records = map(json.loads, table.file.read_text(encoding='utf-8').splitlines())
     return [(record['name'], record['seed']) for record in records]
 
 
-def asked(names):
+def asked(table, names):
     "(name, seed) of some names, of all that is lacking without any"
-    every = [(name, seed) for name in RUNS for seed in SEEDS]
-    if not names: return [run for run in every if run not in known()]
+    every = [(name, seed) for name in table.plans for seed in SEEDS]
+    if not names: return [run for run in every if run not in known(table)]
     return [(name, seed) for name, seed in every if name in names or f'{name}, seed {seed}' in names]
 
 
-def main(names):
+def complete(table, names):
+    "Measure what is asked for, and add it to the table's file"
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        for name, seed in asked(names):
-            record = measure(name, seed, Path(folder))
-            with open(MEASURED, 'a', encoding='utf-8') as f: f.write(json.dumps(record, ensure_ascii=False) + '\n')
+        for name, seed in asked(table, names):
+            record = measure(table, name, seed, Path(folder))
+            with open(table.file, 'a', encoding='utf-8') as f: f.write(json.dumps(record, ensure_ascii=False) + '\n')
             print(name, seed, record.get('nelbo'), 'nats', record['cpu_seconds'], 's', record['end'], flush=True)
 
 
-if __name__ == '__main__': main(sys.argv[1:])
+if __name__ == '__main__': complete(TABLE, sys.argv[1:])
