@@ -39,7 +39,7 @@ class ImageSource(W.VBox):
         self.seen = None  # the image that the thumbnail shows, as text
         self.good = ''    # the value of that image
         self.grid = ImageGrid(caption=f'image {name}', drop='drop an image, or click')
-        self.box = W.Combobox(placeholder='a sample; or pick 1, or a path', ensure_option=False,
+        self.box = W.Combobox(placeholder='a sample; or pick 1', ensure_option=False,
                               tooltip=f'image {name}: a sample where empty; or pick 1, or a path',
                               continuous_update=False, layout=W.Layout(width='200px'))
         self.about = W.HTML()

@@ -103,7 +103,6 @@ class InterpolateBoard(PairBoard):
         for source in self.sources:
             source.layout, source.box.layout = W.Layout(), W.Layout()
             source.add_class('nvae-place')
-            source.box.placeholder = 'a sample; or pick 1' # all that there is room for; the tooltip says the rest
         a, b = self.sources
         return [boxed('between', a, self.grid, b)]
 

@@ -18,6 +18,15 @@ CUT = """() => {
   return seen.filter(cut).map(e => e.outerHTML.slice(0, 120))
 }"""
 
+CLIPPED = """() => [...document.querySelectorAll('.nvae-board input[placeholder]')].filter(e => {
+  if (!e.checkVisibility({visibilityProperty: true})) return false
+  const pen = document.createElement('canvas').getContext('2d')
+  const {font, paddingLeft, paddingRight} = getComputedStyle(e)
+  pen.font = font
+  const room = e.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight)
+  return pen.measureText(e.placeholder).width > room
+}).map(e => e.placeholder)"""
+
 
 def check_sizes(view, *needed):
     "On a desk all of `needed` is to be seen without scrolling; on a phone the first button is, and nothing is cut"
@@ -29,6 +38,7 @@ def check_sizes(view, *needed):
         assert page.evaluate('document.documentElement.scrollWidth') <= width
         cut = page.evaluate(CUT)
         assert cut == [], (cut, width, height)
+        assert page.evaluate(CLIPPED) == [], width
         page.evaluate('scrollTo(0, 0)')
         on_desk = ['.nvae-said', *needed] if width > PHONE[0] else []
         hidden = page.evaluate(OUTSIDE, ['.nvae-primary button', *on_desk])
