@@ -163,7 +163,7 @@ def _known(g, met, nats, cfg):
     kinds = {True: ', between the normals before the flow', False: ', estimated from draws'}
     flow = kinds[cfg.flows_in_prior] if cfg.n_flows else ''
     return (f'having seen the image; σ {met.sigma_q.mean():.2f} on average. '
-            f'KL, the information that the image adds: {nats[g]:.1f} nats{flow}, '
+            f'KL to the prior, what the image costs here: {nats[g]:.1f} nats{flow}, '
             f'{sum(nats[:g + 1]):.1f} of {sum(nats):.1f} so far')
 
 def _in_all(pixels, latents, cfg):
