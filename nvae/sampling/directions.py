@@ -61,7 +61,9 @@ def mean_noise(noises:Iterable)->MeanNoise: # of some images at a time, G tensor
 def difference_of_means(start:MeanNoise, end:MeanNoise)->list: # G tensors (z, h, w)
     "The direction from one mean to another; raises `BadInput` if they are the same"
     vectors = [b - a for a, b in zip(start.vectors, end.vectors)]
-    if not any(v.any() for v in vectors): raise BadInput("both sets of images have the same mean: no way leads away")
+    if not any(v.any() for v in vectors):
+        raise BadInput("both sets of images have the same mean, so no direction leads from one to the other: "
+                       "give two sets that differ")
     return vectors
 
 def in_groups(cfg:ModelConfig, vectors:list, groups=None)->list: # G tensors; as in `groups_named`
