@@ -34,6 +34,8 @@ SHORT = (f'{NETWORK} epochs=0.2 lr_warmup=0.01 kl_warmup=0.06 ema_decay=0.99 eva
          'preview_every=100 checkpoint_every=100')
 LONGER = (f'{NETWORK} epochs=2 lr=0.03 lr_warmup=0.05 kl_warmup=0.6 ema_decay=0.998 eval_images=1000 eval_every=0.5 '
           'preview_every=100 checkpoint_every=0.25')
+THREE_EPOCHS = ('n_valid=5000 batch_size=16 epochs=3 lr=0.02 lr_warmup=0.1 kl_warmup=0.9 ema_decay=0.999 eval_every=1 '
+               'eval_images=1000 preview_every=1.5 checkpoint_every=0.25')
 TRIALS = {
     'as it is': '', 'another seed': 'seed=1',
     'learning rate 0.003': 'lr=0.003', 'learning rate 0.03': 'lr=0.03',
@@ -58,6 +60,7 @@ class Plan(NamedTuple):
 
 RUNS = {f'trial: {name}': Plan('mnist_1gpu', f'{called(name)} {SHORT} {change}') for name, change in TRIALS.items()}
 RUNS['MNIST'] = Plan('mnist_1gpu', f'name=mnist {LONGER}', ((10, None), (100, 500)))
+RUNS['MNIST, three epochs'] = Plan('digits', f'name=mnist-three-epochs {THREE_EPOCHS}', ((10, None), (100, 1000)))
 RUNS['quickstart'] = Plan('quickstart', evaluations=((10, 1000),))
 for seed in range(3):
     RUNS[f'CIFAR-10 JPEG, seed {seed}'] = Plan('cifar10_small', f'name=cifar10-jpeg-{seed} seed={seed}', ((10, None),),
