@@ -67,7 +67,7 @@ bench-boards: $(READY) ## measure how fast the boards answer, in the kernel and 
 gpu: $(READY) ## does the kit work on this GPU, and how fast? one JSON in four minutes at most; ONLY chooses a part of it
 	@$(BIN)/python tests/gpu/report.py --out $(RESULTS)/device_report.json $(ONLY:%=--only %)
 
-results: $(READY) ## train and evaluate what the pages of results and ablations quote and lack: about an hour and a half on one core, with MNIST in dataset/mnist
+results: $(READY) ## train and evaluate what the pages of results and ablations quote and lack: about three and a half hours on one core, with MNIST in dataset/mnist
 	@$(BIN)/python docs/results.py
 	@OMP_NUM_THREADS=1 $(BIN)/python docs/ablations.py
 	@OMP_NUM_THREADS=1 $(BIN)/python docs/variants.py
