@@ -50,7 +50,7 @@ def test_every_verb_takes_the_name_of_a_run(nvae, cats, opened):
     assert nvae('cherry', 'cats', 0.7).returncode == 0
     assert nvae('step', 'cats', picture).returncode == 0
     (_, cherry, *_), (_, step, *_) = opened
-    assert str(cats) in cherry and str(cats) in step and f'IMAGE = \\"{os.path.abspath(picture)}' in step
+    assert str(cats) in cherry and str(cats) in step and f'IMAGE = \\"{picture}' in step
 
 
 def test_a_run_gives_its_newest_model_or_else_its_best_checkpoint(cats, tmp_path, monkeypatch):
