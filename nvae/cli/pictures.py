@@ -87,8 +87,8 @@ def in_browser(board:str, file, left_out:dict|None=None, # option → value, of 
     temperature = parameters.get('TEMPERATURE')
     if temperature is not None: group_temperatures(cfg, temperature)
     groups_named(cfg, parameters.get('GROUPS'))
-    for name in {'IMAGE', 'IMAGE1', 'IMAGE2'} & parameters.keys():
-        if parameters[name]: load_image(parameters[name], cfg)
+    for name in ('IMAGE', 'IMAGE1', 'IMAGE2'):
+        if parameters.get(name): load_image(parameters[name], cfg)
     open_app(board, theme, FILE=file, **parameters)
 
 def picture_path(out, made_up:str, *inputs)->Path: # --out or None; a default name; files that are read
