@@ -84,11 +84,13 @@ def cubic(values, known):
 
 
 def interpolated(measured, y, method):
-    "'nearest' or 'bicubic' interpolation of what is known"
-    if isinstance(measured, Shrunk): return F.interpolate(y, scale_factor=measured.factor, mode=method).clamp(0, 1)
-    interpolate = nearest if method == 'nearest' else cubic
-    found = interpolate(y.flatten(0, 1), measured.known[0, 0])
-    return measured.agree(found.view_as(y).clamp(0, 1), y)
+    "'nearest' or 'bicubic' interpolation of what is known, made to agree with it"
+    if isinstance(measured, Shrunk):
+        found = F.interpolate(y, scale_factor=measured.factor, mode=method)
+    else:
+        interpolate = nearest if method == 'nearest' else cubic
+        found = interpolate(y.flatten(0, 1), measured.known[0, 0]).view_as(y)
+    return measured.agree(found.clamp(0, 1), y)
 
 
 def methods(model, measured, y):

@@ -90,6 +90,14 @@ def sources(root):
             if kind == 'code': yield f'{path.relative_to(root)}, cell {number}', source
 
 
+def scripts_and_styles(root):
+    "What the browser runs and wears: (where, its text)"
+    for folder in ('nbs/assets', 'docs'):
+        for pattern in ('*.js', '*.css'):
+            for path in files(root / folder, pattern):
+                yield str(path.relative_to(root)), path.read_text(encoding='utf-8')
+
+
 def semicolons(source):
     "How many statements of Python are joined or ended by a semicolon"
     source = '\n'.join(line for line in source.splitlines() if not line.startswith(('%', '!')))
@@ -102,11 +110,12 @@ def semicolons(source):
 
 
 def width(root):
-    "Lines that are too long, and semicolons"
+    "Lines that are too long (but for those that embed a picture), and semicolons of Python"
     problems = []
-    for where, source in sources(root):
-        longest = max(map(len, source.splitlines()), default=0)
+    for where, source in (*sources(root), *scripts_and_styles(root)):
+        longest = max((len(line) for line in source.splitlines() if 'url("data:' not in line), default=0)
         if longest > WIDEST: problems.append(f'{where}: a line of {longest} characters; {WIDEST} are allowed')
+    for where, source in sources(root):
         if semicolons(source): problems.append(f'{where}: a semicolon; one statement a line')
     return problems
 

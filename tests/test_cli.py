@@ -123,7 +123,7 @@ def test_bad_input_costs_one_line(nvae, model_file, tmp_path, args, says):
 def test_training_on_a_folder_that_nobody_named_starts_nothing(nvae, tmp_path):
     done = nvae('train', 'folder32')
     assert is_one_line(done, 2) and 'data.root is not set' in done.stderr, done.stderr
-    assert not list(tmp_path.rglob('train.ipynb'))
+    assert not list(tmp_path.rglob('*')), 'nothing is made'
 
 
 BAD_YAML = {

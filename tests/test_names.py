@@ -53,6 +53,18 @@ def test_every_verb_takes_the_name_of_a_run(nvae, cats, opened):
     assert str(cats) in cherry and str(cats) in step and f'IMAGE = \\"{picture}' in step
 
 
+def test_a_misspelt_model_or_run_is_named(nvae, cats):
+    for written, meant in (('demoo', 'demo'), ('cat', 'cats')):
+        assert f"there is no file {written} (did you mean '{meant}'?)" in nvae('info', written).stderr
+
+
+def test_interpolating_on_a_board_needs_no_image(nvae, cats, opened):
+    assert nvae('interpolate', 'cats', '--app').returncode == 0
+    [(_, notebook, *_)] = opened
+    assert 'IMAGE1 = None' in notebook
+    assert nvae('interpolate', 'cats').stderr == "nvae: Missing argument 'IMAGE1'. See nvae interpolate --help\n"
+
+
 def test_a_run_gives_its_newest_model_or_else_its_best_checkpoint(cats, tmp_path, monkeypatch):
     run = RunDir(cats.parent)
     monkeypatch.chdir(run.path)  # the folder of runs is above

@@ -108,6 +108,13 @@ def test_long_lines_and_semicolons_are_named(project, source, complaint):
     assert all(complaint in problem for problem in found)
 
 
+def test_long_lines_of_scripts_and_styles_are_named(project):
+    for name in ('board.js', 'board.css'):
+        with open(project / 'nbs/assets' / name, 'a') as f: f.write(f'/* {"x" * 120} */\n')
+    assert check.width(project) == [
+        f'nbs/assets/board.{kind}: a line of 126 characters; 120 are allowed' for kind in ('js', 'css')]
+
+
 @pytest.mark.parametrize('module, line', [
     ('errors', 'from nvae.config import Config'),                                       # up a floor
     ('network/layers', 'def f():\n    from nvae.training.fit import fit\n    return fit'), # inside a function

@@ -1,4 +1,5 @@
-// Titles of pages first, then terms and headings, then names of the package, then pages that hold the words; each page once.
+// Titles of pages first, then terms and headings, then names of the package, then pages that hold the words; each page
+// once.
 const RANKS = {title: 3000, index: 1000, object: 1000, text: 0}
 const GLOSSARY = 'idea/notation'
 Scorer.score = ([page, title, anchor, , score, , kind]) => {

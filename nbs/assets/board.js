@@ -2,6 +2,7 @@
 // Frame is the first thing in a board, so that what it says stands above all else.
 
 const PATIENCE = 3000 // ms without a connection before the board says so
+const STOPPED = "The server has stopped or can't be reached: nothing here answers. What was picked or saved is on disk."
 const MARGIN = 28     // pixels around a board in JupyterLab
 const LEAST = 420     // pixels that a board needs
 const NARROW = 700    // pixels of width up to which it scrolls; board.css has the same
@@ -82,7 +83,7 @@ function render({model, el}) {
     if (status === undefined || status === 'connected') lost = null
     else lost ??= Date.now()
     const gone = lost !== null && Date.now() - lost >= PATIENCE
-    say(gone ? 'The server has stopped, or can\'t be reached: nothing here answers. What was picked or saved is on disk.' : '')
+    say(gone ? STOPPED : '')
   }
 
   // The frame stands in its board a moment after it is rendered

@@ -1,5 +1,5 @@
-// An image to paint on: the page's side of Brush. A stroke is [radius, x, y, x, y, …] in shares of the image's width and
-// height; while one is being drawn it lives here, and goes to Python when it is done.
+// An image to paint on: the page's side of Brush. A stroke is [radius, x, y, x, y, …] in shares of the image's width
+// and height; while one is being drawn it lives here, and goes to Python when it is done.
 
 const STEP = .02 // of an arrow key, in shares of the image; five times that with Shift
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}
@@ -14,11 +14,13 @@ function render({model, el}) {
   let address = null  // of the picture
 
   const picture = make('img', 'nvae-painted', {alt: '', draggable: false})
-  const canvas = make('canvas', 'nvae-canvas', {tabIndex: 0, ariaLabel: 'image to paint on: arrow keys move the brush, space paints'})
+  const about = 'image to paint on: arrow keys move the brush, space paints'
+  const canvas = make('canvas', 'nvae-canvas', {tabIndex: 0, ariaLabel: about})
   const cursor = make('span', 'nvae-cursor', {hidden: true})
   const paper = make('div', 'nvae-paper', {}, picture, canvas, cursor)
   const size = make('input', '', {type: 'range', min: .01, max: .3, step: .01, ariaLabel: 'size of the brush'})
-  const undo = make('button', 'jupyter-button', {type: 'button', textContent: 'Undo', title: 'take the last stroke back'})
+  const takesBack = {type: 'button', textContent: 'Undo', title: 'take the last stroke back'}
+  const undo = make('button', 'jupyter-button', takesBack)
   const clear = make('button', 'jupyter-button', {type: 'button', textContent: 'Clear', title: 'take all strokes back'})
   const tools = make('div', 'nvae-tools', {}, make('label', '', {}, 'brush', size), undo, clear)
   canvas.setAttribute('role', 'application')
@@ -47,7 +49,8 @@ function render({model, el}) {
     const context = canvas.getContext('2d')
     canvas.width = canvas.clientWidth || 1
     canvas.height = canvas.clientHeight || 1
-    Object.assign(context, {lineCap: 'round', lineJoin: 'round', strokeStyle: getComputedStyle(el).getPropertyValue('--mask')})
+    const strokeStyle = getComputedStyle(el).getPropertyValue('--mask')
+    Object.assign(context, {lineCap: 'round', lineJoin: 'round', strokeStyle})
     for (const stroke of strokes) paint(context, stroke)
     if (drawing) paint(context, drawing)
     undo.disabled = clear.disabled = !strokes.length

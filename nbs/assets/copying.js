@@ -2,7 +2,7 @@
 
 const SAID = 2000 // ms that "copied" is to be read
 
-// Where the browser has no clipboard (a page that isn't served by this machine, without TLS), a text is marked and copied
+// Where the browser has no clipboard (a page not served by this machine, without TLS), a text is marked and copied
 async function copy(text) {
   if (navigator.clipboard) {
     const done = await navigator.clipboard.writeText(text).then(() => true, () => false)

@@ -1,5 +1,5 @@
 // A grid of images that can be clicked, picked by keys, looked at closely and put in order.
-// The page's side of ImageGrid: its traits are read with `get`, and what a person does goes to Python as {event, serial, …}.
+// The page's side of ImageGrid: its traits are read with `get`; what one does goes to Python as {event, serial, …}.
 
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}
 const DIGITS = '123456789'

@@ -1,4 +1,4 @@
-// Names and states that a screen reader tells, where ipywidgets leaves them out: the scripts of a board begin with this.
+// Names and states that a screen reader tells, where ipywidgets leaves them out: a board's scripts begin with this.
 
 const HAS_LETTERS = /[\p{L}\p{N}]/u
 

@@ -1,10 +1,11 @@
-// A plane to drag a point in, from -reach to reach both ways: the page's side of Plane. The two sliders below it are the
-// same point, for keys and for screen readers.
+// A plane to drag a point in, from -reach to reach both ways: the page's side of Plane. The two sliders below it are
+// the same point, for keys and for screen readers.
 
 function render({model, el}) {
   const reach = model.get('reach')
   const dot = make('span', 'nvae-dot')
-  const plane = make('div', 'nvae-plane', {title: 'drag; a double click leads back to the middle', ariaHidden: true}, dot)
+  const title = 'drag; a double click leads back to the middle'
+  const plane = make('div', 'nvae-plane', {title, ariaHidden: true}, dot)
   const words = ['across', 'up']
   const sliders = words.map(word => make('input', '', {type: 'range', min: -reach, max: reach, step: .05}))
   const readouts = words.map(() => make('output', '', {ariaHidden: true}))
@@ -35,7 +36,9 @@ function render({model, el}) {
 
   function follow(e) {
     const frame = plane.getBoundingClientRect()
-    put(reach * (2 * (e.clientX - frame.left) / frame.width - 1), reach * (1 - 2 * (e.clientY - frame.top) / frame.height))
+    const x = 2 * (e.clientX - frame.left) / frame.width - 1
+    const y = 1 - 2 * (e.clientY - frame.top) / frame.height
+    put(reach * x, reach * y)
   }
 
   plane.onpointerdown = e => {

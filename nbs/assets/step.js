@@ -54,7 +54,8 @@ function render({model, el}) {
                      ...Object.entries(SPEEDS).map(([text, ms]) => make('option', '', {textContent: text, value: ms})))
   const present = key('Present', 'fill the screen; Escape leaves', toPresent)
   const keys = make('div', 'nvae-play', {role: 'group', ariaLabel: 'playing'},
-                    key('|◂', 'the first step (Home)', () => go(0)), key('◂', 'the step before (←)', () => go(at() - 1)),
+                    key('|◂', 'the first step (Home)', () => go(0)),
+                    key('◂', 'the step before (←)', () => go(at() - 1)),
                     play, key('▸', 'the next step (→)', () => go(at() + 1)),
                     key('▸|', 'the last step (End)', () => go(last())), speed, slider, count, present)
   slider.setAttribute('aria-label', 'step')
@@ -121,7 +122,8 @@ function render({model, el}) {
       const round = Math.min(.46 * tall, .8 * font)
       if (storey.group !== null) {
         const ends = (from, to, dy) => ({x1: from, x2: to, y1: y + dy, y2: y + dy})
-        const [a, b, c, d] = [across('left') + w, across('middle') - round, across('middle') + round, across('right') - w]
+        const [first, second, third] = ['left', 'middle', 'right'].map(across)
+        const [a, b, c, d] = [first + w, second - round, second + round, third - w]
         add('line', style('nvae-posterior', isLit(row, 'left') && isLit(row, 'middle')), ends(a, b, 0))
         add('line', style('nvae-prior', isLit(row, 'middle')), ends(c, d, -.17 * tall))
         add('line', style('nvae-z', isLit(row, 'left') && isLit(row, 'middle')), ends(c, d, .17 * tall))
@@ -188,7 +190,9 @@ function render({model, el}) {
     const tall = towers.clientHeight / (way.storeys.length + 1)
     for (const {row, side, button} of boxes) {
       const w = side === 'middle' ? Math.min(.06 * width, tall) : half(way.storeys[row].level, width)
-      const place = {left: ACROSS[side] * width - w, top: towers.clientHeight - (row + 1) * tall, width: 2 * w, height: tall}
+      const left = ACROSS[side] * width - w
+      const top = towers.clientHeight - (row + 1) * tall
+      const place = {left, top, width: 2 * w, height: tall}
       for (const [name, value] of Object.entries(place)) button.style[name] = `${value}px`
     }
   }
@@ -317,7 +321,8 @@ function render({model, el}) {
   })
   resized.observe(towers)
   document.addEventListener('fullscreenchange', screenChanged)
-  const stopListening = listen(model, {change: show, 'change:value': dress, 'change:playing': dressPlay, 'change:ms': setPace})
+  const answers = {change: show, 'change:value': dress, 'change:playing': dressPlay, 'change:ms': setPace}
+  const stopListening = listen(model, answers)
   dressPresent(false)
   dressPlay()
   show()

@@ -507,7 +507,7 @@ class ExploreBoard(PairBoard):
 
     def find_unnamed(self):
         "Find the directions in which training images differ most, and make a slider for each"
-        self._beside('reading the images', self._find)
+        self._beside('reading the images (drawn faces: up to a minute the first time)', self._find)
 
     def _beside(self, said:str, work): # shown while it runs; called as work(values, stale), and returns what came of it
         "Make directions in a thread of their own; ✕ stops it"

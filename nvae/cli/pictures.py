@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Temperature', 'Iterations', 'Count', 'Out', 'TileSize', 'Pixels', 'Groups', 'StatisticsSeed', 'App',
-           'Theme', 'Picture', 'Picture2', 'parse_sweep', 'temperature_text', 'in_browser', 'picture_path',
-           'check_sample', 'sample', 'cherry', 'step', 'lab', 'load_with_images', 'interpolate', 'mix',
-           'reconstruct', 'restore', 'explore']
+           'Theme', 'Picture', 'Picture2', 'End', 'End2', 'parse_sweep', 'temperature_text', 'in_browser',
+           'picture_path', 'check_given', 'check_sample', 'sample', 'cherry', 'step', 'lab',
+           'load_with_images', 'interpolate', 'mix', 'reconstruct', 'restore', 'explore']
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19c-pictures-n010
 from pathlib import Path
@@ -63,6 +63,8 @@ Theme = Annotated[Literal['system', 'light', 'dark'], option('--theme', 'system|
     "colours of the page in the browser; those of the system if not given")]
 Picture = Annotated[Path, argument('IMAGE1', 'an image file', **A_FILE)]
 Picture2 = Annotated[Path, argument('IMAGE2', 'another image file', **A_FILE)]
+End, End2 = (Annotated[Path | None, argument(f'IMAGE{i}', 'an image file; with --app a sample if not given', **A_FILE)]
+             for i in (1, 2))
 
 # %% ../../nbs/engine/command/02_pictures.ipynb #19-cli-028
 _CHOSEN_THERE = "with --app a page opens, where that is chosen; leave --{0} out"
@@ -103,14 +105,19 @@ def picture_path(out, made_up:str, *inputs)->Path: # --out or None; a default na
 _LIKE_TELLS_ALL = "with --like everything but FILE comes from the picture; leave TEMPERATURE, --sweep and --app out"
 _SWEEP_TELLS = "--sweep gives the temperatures; leave TEMPERATURE and --app out"
 
+def check_given(verb:str, **arguments): # name → value
+    "Raises `BadInput` for an argument that is None"
+    from nvae.errors import BadInput
+    for name, value in arguments.items():
+        if value is None: raise BadInput(f"Missing argument '{name}'. See nvae {verb} --help")
+
 def check_sample(like, file, temperature, sweep, app): # as for `sample`
     "Raises `BadInput` unless there is either --like or a FILE with a TEMPERATURE or a sweep"
     from nvae.errors import BadInput
     if like and (app or sweep or temperature is not None): raise BadInput(_LIKE_TELLS_ALL)
     if sweep and (app or temperature is not None): raise BadInput(_SWEEP_TELLS)
     if like: return
-    for name, value in {'FILE': file, 'TEMPERATURE': sweep or temperature}.items():
-        if value is None: raise BadInput(f"Missing argument '{name}'. See nvae sample --help")
+    check_given('sample', FILE=file, TEMPERATURE=sweep or temperature)
 
 @example('sample runs/quickstart/quickstart.model 0.7 --seed 3 --out faces.png')
 def sample(
@@ -190,7 +197,7 @@ def load_with_images(file, *paths):
 
 @example('interpolate runs/quickstart/quickstart.model anna.png berta.png 10 --space noise --path spherical')
 def interpolate(
-    file: File, image1: Picture, image2: Picture2,
+    file: File, image1: End = None, image2: End2 = None,
     n: Annotated[int, argument('N', 'steps between the two', min=2, max=IMAGES['max'] - 2)] = STEPS,
     space: Annotated[Literal['z', 'noise'], option('--space', 'z|noise',
         'mix the latents, or the noise that they are made from')] = SPACE,
@@ -203,9 +210,10 @@ def interpolate(
     from nvae.sampling.provenance import save_drawing
     from nvae.sampling.recipe import Passage, Recipe, Start
     if app:
-        ends = dict(IMAGE1=shown(image1.resolve()), IMAGE2=shown(image2.resolve()))
+        ends = {name: image and shown(image.resolve()) for name, image in dict(IMAGE1=image1, IMAGE2=image2).items()}
         left_out = {'out': out, 'tile-size': tile_size, 'group': groups}
         return in_browser('interpolate', file, left_out, **ends, N=n, SPACE=space, PATH=path, theme=theme)
+    check_given('interpolate', IMAGE1=image1, IMAGE2=image2)
     picture = picture_path(out, f'{image1.stem}-{image2.stem}.png', file, image1, image2)
     model, images = load_with_images(file, image1, image2)
     passage = Passage(space, path, tuple(groups) if groups else None)
@@ -265,7 +273,7 @@ def restore(
         parser=number_in(.001, 1))] = None,
     n: Annotated[int, option('--answers', 'N', 'number of answers; several are sampled', **IMAGES)] = 1,
     temperature: Annotated[object, option('--temperature', 'T',
-        'of the draws, 0 to 2, or one per scale; if not given, 0 for one answer (the most probable), 0.7 for several',
+        'of the draws, 0 to 2, or one per scale; if not given, 0 for one answer (nothing is drawn), 0.7 for several',
         parser=parse_temperature)] = None,
     seed: Seed = 0, out: Out = None):
     """Fill, enlarge or denoise an image with a model.

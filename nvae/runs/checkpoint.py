@@ -27,12 +27,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..config import Config
-from ..errors import BadInput
+from ..errors import BadInput, nearest
 from ..files import apart, find_asset, given_path, parse_json, replacing, shown
 from ..machine import best_device
 from ..network.fast import Unfilled, use_fast
 from ..network.model import NVAE
-from .folder import OWN_MODELS, file_of_run
+from .folder import OWN_MODELS, file_of_run, runs_folder
 
 # %% ../../nbs/engine/runs/01_checkpoint.ipynb #01-checkpoint-n001
 def digest(content)->str: # tensors and plain values in dictionaries, lists, tuples; 64 hexadecimal digits
@@ -140,7 +140,7 @@ _FOREIGN_MODEL = "{} is a safetensors file, but not one that nvae wrote: it has 
 _FOREIGN_CHECKPOINT = "{} is a PyTorch file, but not a checkpoint that nvae wrote" + IMPORT_HINT
 _PICKLE = "{} is a pickle, which could run a program: refused, and nothing in it was run" + IMPORT_HINT
 _PICKLED = "{} holds pickled objects, which could run a program: refused, and nothing in it was run" + IMPORT_HINT
-_NO_FILE = "there is no file {}; `nvae train NAME` makes runs/NAME/NAME.model"
+_NO_FILE = "there is no file {}{}; `nvae train NAME` makes runs/NAME/NAME.model"
 _NOT_HERE = "this installation of nvae lacks models/{0}.model: install it again, or train one (`nvae train {0}`)"
 
 def _damaged(path, error, advice)->BadInput:
@@ -157,13 +157,18 @@ def own_models()->dict[str, Path]:
     files = {name: folder / f'{name}.model' for name in OWN_MODELS}
     return {name: file for name, file in files.items() if file.is_file()}
 
+def _meant(name:str)->str:
+    "The model of the kit or the run that was perhaps meant, as in `nearest`"
+    runs = [folder.name for folder in runs_folder().glob('*') if file_of_run(folder.name)]
+    return nearest(name, [*own_models(), *runs])
+
 def model_file(path)->Path:
     "The file that a path, a model of the kit or the name of a run stands for; raises `BadInput` if there is none"
     given, name = given_path(path), str(path)
     if os.path.isfile(given): return given
     if name not in OWN_MODELS:
         of_run = file_of_run(path)
-        if of_run is None: raise BadInput(_NO_FILE.format(shown(path)))
+        if of_run is None: raise BadInput(_NO_FILE.format(shown(path), _meant(name)))
         return of_run
     ours = own_models()
     if name not in ours: raise BadInput(_NOT_HERE.format(name))

@@ -235,14 +235,15 @@ def train_headless(name:str, overrides=(), data=None, # as for `configured`
     "Start or resume a run in its notebook, as `nvae train` does; raises `BadInput`, if possible before it starts"
     cfg = configured(name, overrides, data)
     runs = given_path(runs, 'folder')
+    done = not fresh and is_done(cfg, RunDir(runs/cfg.name))
+    if not done: refuse_missing_folder(cfg)
     run, init = _opened(cfg, runs, fresh, init, init_partial)
     asked_to_stop(run) # removes a request from before the start
     clear_temporary() # left behind by killed processes
     bar = Bar(cfg.name)
-    if is_done(cfg, run):
+    if done:
         ended = Ended('done', f"already done: {summary_of_run(run)}", 0)
     else:
-        refuse_missing_folder(cfg)
         parameters = dict(config=str(name), overrides=flat(overrides), runs=str(runs), processes=processes,
                           data=None if data is None else str(data), init=init, init_partial=init_partial)
         bar.close(f"to watch: {run.page.resolve().as_uri()}, or `tensorboard --logdir {shlex.quote(str(runs))}`")
@@ -262,7 +263,7 @@ def _opened(cfg, runs, fresh, init, partial):
     return open_run(cfg, runs), str(moved_with(given_path(init), run, old)) if old else str(init)
 
 def refuse_missing_folder(cfg:Config):
-    "Raises `BadInput` for a missing folder of images, before a kernel starts"
+    "Raises `BadInput` for a missing folder of images, before anything is made"
     if cfg.data.dataset == 'folder': image_folder(cfg.data.root)
 
 def trained(run:RunDir, parameters:dict, # a run that no other process trains; of the training notebook

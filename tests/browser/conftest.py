@@ -9,13 +9,13 @@ import torch
 from chromium import find_chromium
 from hands import Page, asked, run
 from playwright.sync_api import sync_playwright
+from sizes import USUAL
 
 from nvae.boards.server import BOARDS, Server, app_notebook, with_parameters
 from nvae.config import Config, ModelConfig
 from nvae.network.model import NVAE
 from nvae.runs.checkpoint import save_model
 
-SIZE = dict(width=1280, height=1300)
 SPIN = 'import os; tests = os.getppid()\nwhile os.getppid() == tests: pass'
 
 
@@ -76,7 +76,7 @@ def notebook(server, chromium):
     "notebook(name, folder) opens a notebook in JupyterLab"
     contexts = []
     def start(name, folder='nbs'):
-        contexts.append(chromium.new_context(viewport=SIZE))
+        contexts.append(chromium.new_context(viewport=USUAL))
         view = Page(contexts[-1], f'lab-{name}', server)
         view.page.goto(server.address.replace('/lab?', f'/lab/tree/{folder}/{name}.ipynb?reset&'))
         return view
@@ -106,7 +106,7 @@ def app(project, tmp_path, chromium):
         values = dict(FILE='demo32', ITERATIONS=2, RUNS=str(project / 'runs')) | parameters
         notebook = app_notebook(name, tmp_path, theme, **values)
         opened.append(Server('voila', notebook, more=[f'--theme={shade}'], OMP_NUM_THREADS='1'))
-        opened.append(chromium.new_context(viewport=SIZE))
+        opened.append(chromium.new_context(viewport=USUAL))
         view = Page(opened[-1], f'voila-{theme}-{name}', opened[-2])
         view.page.goto(opened[-2].address)
         return view.settled()

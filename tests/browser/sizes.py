@@ -3,6 +3,7 @@ import re
 
 DESKS = (1280, 720), (1024, 768)
 PHONE = 390, 844
+USUAL = dict(width=1280, height=1300)
 
 OUTSIDE = """selectors => selectors.filter(selector => {
   const box = document.querySelector(selector)?.getBoundingClientRect()
@@ -43,7 +44,20 @@ def check_sizes(view, *needed):
         on_desk = ['.nvae-said', *needed] if width > PHONE[0] else []
         hidden = page.evaluate(OUTSIDE, ['.nvae-primary button', *on_desk])
         assert hidden == [], (hidden, width, height)
-    page.set_viewport_size(dict(width=1280, height=1300))
+    page.set_viewport_size(USUAL)
+
+
+def check_long_rail(view):
+    "*Save* stays within reach on a small desk when the rail is longer than it"
+    page = view.page
+    page.set_viewport_size(dict(zip(('width', 'height'), DESKS[0])))
+    view.unfold()
+    page.wait_for_timeout(300)
+    assert page.locator('.nvae-rail').evaluate('rail => rail.scrollHeight - rail.clientHeight') > 50
+    view.shot('long-rail')
+    assert page.evaluate(OUTSIDE, ['.nvae-acts']) == []
+    view.press('More')
+    page.set_viewport_size(USUAL)
 
 
 def contrast(text, ground, below):

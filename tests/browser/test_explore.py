@@ -1,6 +1,6 @@
 "Exploring, used as a person would, with images that come from outside, tab by tab"
 from hands import comes_out_again, face, until
-from sizes import check_sizes
+from sizes import check_long_rail, check_sizes
 
 CAPTION = 'explore images'
 
@@ -79,7 +79,7 @@ def test_tabs(app, home):
     after(lambda: page.get_by_label('amount of group 3').press('ArrowRight'))
     after(lambda: page.locator('.nvae-plane').click(position=dict(x=30, y=30)))
     assert float(page.locator('.nvae-pad input').first.input_value()) < -1
-    view.shot('desk')
+    check_long_rail(view)
     assert comes_out_again(save())
     turn_to(view, 'map')
     plane = page.locator('.nvae-map-plane')
