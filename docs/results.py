@@ -36,6 +36,8 @@ LONGER = (f'{NETWORK} epochs=2 lr=0.03 lr_warmup=0.05 kl_warmup=0.6 ema_decay=0.
           'preview_every=100 checkpoint_every=0.25')
 THREE_EPOCHS = ('n_valid=5000 batch_size=16 epochs=3 lr=0.02 lr_warmup=0.1 kl_warmup=0.9 ema_decay=0.999 eval_every=1 '
                'eval_images=1000 preview_every=1.5 checkpoint_every=0.25')
+TEN_EPOCHS = ('n_valid=5000 batch_size=64 epochs=10 lr=0.02 lr_warmup=0.3 kl_warmup=3 ema_decay=0.999 eval_every=1 '
+              'eval_images=1000 preview_every=5 checkpoint_every=0.25')
 TRIALS = {
     'as it is': '', 'another seed': 'seed=1',
     'learning rate 0.003': 'lr=0.003', 'learning rate 0.03': 'lr=0.03',
@@ -61,6 +63,7 @@ class Plan(NamedTuple):
 RUNS = {f'trial: {name}': Plan('mnist_1gpu', f'{called(name)} {SHORT} {change}') for name, change in TRIALS.items()}
 RUNS['MNIST'] = Plan('mnist_1gpu', f'name=mnist {LONGER}', ((10, None), (100, 500)))
 RUNS['MNIST, three epochs'] = Plan('digits', f'name=mnist-three-epochs {THREE_EPOCHS}', ((10, None), (100, 1000)))
+RUNS['MNIST, ten epochs'] = Plan('digits', f'name=mnist-ten-epochs {TEN_EPOCHS}', ((10, None), (100, 1000)))
 RUNS['quickstart'] = Plan('quickstart', evaluations=((10, 1000),))
 for seed in range(3):
     RUNS[f'CIFAR-10 JPEG, seed {seed}'] = Plan('cifar10_small', f'name=cifar10-jpeg-{seed} seed={seed}', ((10, None),),
@@ -103,6 +106,7 @@ def measure(name):
     plan = RUNS[name]
     cfg, began = configured(plan.base, plan.settings.split(), plan.data), time.process_time()
     run = open_run(cfg, Path('runs'))
+    resumed = run.checkpoint.exists()  # what was spent before isn't known then
     model = fit(cfg, run)
     seconds, metrics = time.process_time() - began, read_metrics(run.metrics)
     train = [record for record in metrics if record['kind'] == 'train']
@@ -111,7 +115,7 @@ def measure(name):
     return dict(
         name=name, command=command_line(plan), date=f'{datetime.now(UTC):%Y-%m-%d}', hardware=hardware(),
         torch=torch.__version__, parameters=n_parameters(model), steps=last['step'],
-        images=last['step'] * cfg.train.batch_size, cpu_seconds=round(seconds), unit=last['unit'],
+        images=last['step'] * cfg.train.batch_size, cpu_seconds=None if resumed else round(seconds), unit=last['unit'],
         held_out=last['value'], held_out_images=last['images'], groups=groups,
         evaluations=[evaluation(cfg, run, k, n) for k, n in plan.evaluations])
 

@@ -3,13 +3,16 @@
 python docs/variants.py [NAME...]    the runs that nbs/6_results/variants.jsonl lacks, or those of these names, as
 `docs/ablations.py` takes them (`make results`)
 python docs/variants.py pace         what a training step of each costs: writes variants_pace.jsonl; leave the machine
-alone meanwhile"""
+alone meanwhile
+python docs/variants.py pass         the two that pay together, after a whole pass over MNIST, and the network without
+them: adds to variants_pass.jsonl what it lacks, from runs below runs/, which an interruption doesn't end"""
 import json
 import math
 import statistics
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -18,7 +21,7 @@ from unittest.mock import patch
 
 import torch
 from ablations import Plan, Table, building, complete, finite, settings, told
-from results import PAGE, hardware
+from results import PAGE, THREE_EPOCHS, hardware, known
 from torch import nn
 from torch.nn import functional as F
 
@@ -31,11 +34,12 @@ from nvae.network.fast import FastNVAE, use_fast
 from nvae.network.latents import Inferred, LatentGroup
 from nvae.network.layers import SkipUp, WNConv2d
 from nvae.noise import device_noise
-from nvae.runs.folder import open_run
+from nvae.runs.folder import open_run, read_metrics
 from nvae.training import fit as training
 from nvae.training import losses
 from nvae.training import objective as objectives
 from nvae.training import state as states
+from nvae.training.fit import train_pass
 from nvae.training.monitor import held_out
 
 LAMBDA, COMPONENTS, DRAWS = 1., 10, 2
@@ -241,10 +245,39 @@ def measure_pace():
         yield dict(name=name, command='python docs/variants.py pace', seconds=step, ratios=ratios, **told)
 
 
+PASS = PAGE / 'variants_pass.jsonl'
+PASSES = {'pass-as-it-is': (), 'pass-with-both': (with_nearest_skips, with_scaled_branches)}
+
+
+class Enough(Exception):
+    "The pass that is measured has ended"
+
+
+def first_pass_only(state, stops, watch):
+    "`train_pass`, of the first pass over the data"
+    if state.progress.epoch >= 1: raise Enough
+    train_pass(state, stops, watch)
+
+
+def after_a_pass(name, swaps):
+    "The held-out bound of the network of `digits` after the first of three passes, trained as `results` does"
+    cfg = configured('digits', [*THREE_EPOCHS.split(), f'name={name}'], None)
+    run = open_run(cfg, Path('runs'))
+    with building(Plan(swap=swaps)), patch.object(training, 'train_pass', first_pass_only), suppress(Enough):
+        training.fit(cfg, run)
+    record = next(r for r in read_metrics(run.metrics) if r['kind'] == 'test' and r['epoch'] == 1)
+    return dict(name=name, command='python docs/variants.py pass', steps=record['step'], images=record['images'],
+                **told(record), date=f'{datetime.now(UTC):%Y-%m-%d}', hardware=hardware(), torch=torch.__version__)
+
+
 def main(names):
     if names == ['pace']:
         lines = [json.dumps(line, ensure_ascii=False) + '\n' for line in measure_pace()]
         PACE.write_text(''.join(lines), encoding='utf-8')
+    elif names == ['pass']:
+        torch.set_num_threads(1)
+        for name in PASSES.keys() - set(known(PASS, 'name')):
+            with open(PASS, 'a', encoding='utf-8') as f: f.write(json.dumps(after_a_pass(name, PASSES[name])) + '\n')
     else:
         complete(TABLE, names)
 
