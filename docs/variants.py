@@ -276,7 +276,7 @@ def main(names):
         PACE.write_text(''.join(lines), encoding='utf-8')
     elif names == ['pass']:
         torch.set_num_threads(1)
-        for name in PASSES.keys() - set(known(PASS, 'name')):
+        for name in [name for name in PASSES if name not in known(PASS, 'name')]:
             with open(PASS, 'a', encoding='utf-8') as f: f.write(json.dumps(after_a_pass(name, PASSES[name])) + '\n')
     else:
         complete(TABLE, names)
